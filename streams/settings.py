@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streams.errors import ConfigurationError
 
@@ -109,10 +109,15 @@ class Settings(BaseSettings):
         if 3600 % self.window_seconds:
             raise ValueError(f"window_seconds must divide 3600, not {self.window_seconds}")
         if self.kafka_security_protocol.startswith("SASL") and not self.kafka_sasl_username:
-            raise ValueError(
-                f"{self.kafka_security_protocol} needs {PREFIX}KAFKA_SASL_USERNAME"
-            )
+            raise ValueError(f"{self.kafka_security_protocol} needs {PREFIX}KAFKA_SASL_USERNAME")
         return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls, *_: object, init_settings: PydanticBaseSettingsSource, **__: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor only: `load_settings` reads the environment."""
+        return (init_settings,)
 
     @property
     def changelog_topic(self) -> str:
@@ -140,8 +145,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
             problems.append(f"{name}: no such setting")
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
-        # The environment was read above; pydantic-settings must not read it a second time.
-        settings = Settings(_env_prefix="TRAILSTREAMS__NOT_READ__", **values)  # type: ignore[arg-type]
+        settings = Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         problems += [_problem(item["loc"], item["msg"]) for item in error.errors()]
     if problems:

@@ -1,0 +1,95 @@
+"""What the engine asks of an application: a fold per partition, and what it leaves behind."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Row = tuple[bytes, bytes | None]
+"""A changelog record: key and value; None deletes the row."""
+
+
+class Record(NamedTuple):
+    """One fetched record."""
+
+    offset: int
+    timestamp_ms: int
+    """Append time, because every topic is `LogAppendTime`."""
+    key: bytes | None
+    value: bytes | None
+
+
+class Chunk(NamedTuple):
+    """What one fetch gave of one partition: all that stands at positions `[start, next)`.
+
+    Transactional and compacted topics have offsets without records, so `next` may be more than one
+    past the last record, and a chunk may have no record at all.
+    """
+
+    partition: int
+    start: int
+    next: int
+    records: list[Record]
+
+
+class Output(NamedTuple):
+    """What one partition has changed and has to say since the last flush."""
+
+    rows: Sequence[Row]
+    messages: Mapping[str, Sequence[tuple[bytes, bytes]]]
+    """Derived records by topic; they go to the same partition number."""
+    on_committed: Callable[[], None]
+    """Called once when the transaction has been committed; metrics are counted here."""
+
+
+class Fold(Protocol):
+    """The state of one partition and the function that moves it."""
+
+    @property
+    def dirty_rows(self) -> int:
+        """How many rows the next snapshot will hold, roughly."""
+
+    def fold(self, chunk: Chunk) -> Iterator[None]:
+        """Apply a chunk; yield now and then, so that one chunk cannot stop the event loop."""
+
+    def snapshot(self) -> Output:
+        """Return all that changed since the last call; the caller commits it or drops the fold."""
+
+    def own(self) -> None:
+        """Say (in metrics) that this worker owns the partition from now on."""
+
+    def disown(self) -> None:
+        """Take back all that `own` said; the state may be parked and owned again."""
+
+
+class Job(Protocol):
+    """One application on the engine."""
+
+    @property
+    def source_topic(self) -> str:
+        """Topic that is counted."""
+
+    @property
+    def changelog_topic(self) -> str:
+        """Topic that keeps the state; the same number of partitions."""
+
+    @property
+    def built_with(self) -> Mapping[str, str]:
+        """What stored state depends on; state built with anything else is refused."""
+
+    def open(self, partition: int, rows: Mapping[bytes, bytes]) -> Fold:
+        """Rebuild a partition's state from its changelog rows."""
+
+
+class Observer(Protocol):
+    """Who wants to know how the engine does; durations in seconds."""
+
+    def flushed(self, partition: int, seconds: float, rows: int) -> None:
+        """Tell of one committed transaction."""
+
+    def recovered(self, partition: int, seconds: float, rows: int) -> None:
+        """Tell of one opened partition."""
+
+    def lag(self, partition: int, records: int) -> None:
+        """Tell how many records stand between the committed position and the end of the log."""
+
+    def ready(self, ready: bool) -> None:
+        """Tell whether the worker has joined and recovered all it was assigned."""

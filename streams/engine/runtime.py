@@ -1,0 +1,266 @@
+"""All partitions a worker owns: opening, folding, flushing, losing and getting them back."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Coroutine
+from typing import Any, Protocol
+
+from aiokafka.errors import AuthorizationError, KafkaError
+
+from streams.engine.job import Chunk, Job, Observer
+from streams.engine.partition import OwnedPartition, Parked, SourceLog
+from streams.errors import KafkaUnavailableError, TrailstreamsError
+from streams.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PARKED_SECONDS = 60
+BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 20, 30)
+GIVE_UP_SECONDS = 600
+# A worker that holds more than this many times `flush_rows` waits for a flush before it folds on.
+DIRTY_CAP = 2
+
+
+class Source(Protocol):
+    """The group consumer, as the runtime needs it (see engine/transport.py)."""
+
+    def positions(self) -> dict[int, int]:
+        """Return the next fetch position of every owned partition that has one."""
+
+    def log_ends(self) -> dict[int, int]:
+        """Return the end of the log of every owned partition, as the last fetch told it."""
+
+    async def seek_source(self, partition: int, position: int) -> None:
+        """Fetch from this position next."""
+
+    async def source_log(self, partition: int) -> SourceLog:
+        """Look at the source partition."""
+
+    async def commit_positions(self, positions: dict[int, int]) -> bool:
+        """Commit group offsets; False when the group no longer knows this member's generation."""
+
+
+class Runtime:
+    """The partitions of one worker; lives in the worker's event loop."""
+
+    def __init__(self, settings: Settings, job: Job, observer: Observer) -> None:
+        self.settings = settings
+        self.job = job
+        self._observer = observer
+        self._source: Source | None = None
+        self._owned: dict[int, OwnedPartition] = {}
+        self._lost: dict[int, asyncio.Task[None]] = {}
+        self._parked: dict[int, Parked] = {}
+        self._seen_positions: dict[int, tuple[int, int]] = {}
+        self._group_offsets: dict[int, int] = {}
+        self.failed = asyncio.Event()
+        self.failure: TrailstreamsError | None = None
+
+    def attach(self, source: Source) -> None:
+        """Bind the runtime to its consumer."""
+        self._source = source
+
+    @property
+    def source(self) -> Source:
+        """The attached consumer."""
+        if self._source is None:
+            raise RuntimeError("the runtime has no consumer yet")
+        return self._source
+
+    @property
+    def owned(self) -> dict[int, OwnedPartition]:
+        """Partitions that are open and move."""
+        return self._owned
+
+    def fail(self, error: TrailstreamsError) -> None:
+        """End the worker with this error."""
+        if self.failure is None:
+            self.failure = error
+            self.failed.set()
+
+    # -- ownership ---------------------------------------------------------------------------
+
+    async def open(self, partitions: Collection[int]) -> None:
+        """Open every assigned partition; return when all are recovered and sought."""
+        self._drop_old_parked()
+        self._group_offsets.clear()
+        await asyncio.gather(*(self._open_until_done(partition) for partition in partitions))
+
+    async def _open_until_done(self, partition: int) -> None:
+        """Open one partition, with back-off, until it succeeds or nothing more can be done."""
+        started = time.monotonic()
+        for attempt in range(1_000_000):
+            try:
+                return await self._open(partition)
+            except TrailstreamsError as error:
+                self.fail(error)
+                raise
+            except AuthorizationError as error:
+                self.fail(KafkaUnavailableError(f"not authorised: {error}"))
+                raise
+            except (KafkaError, OSError, TimeoutError) as error:
+                logger.warning("partition %d: cannot open yet: %r", partition, error)
+                if time.monotonic() - started > GIVE_UP_SECONDS:
+                    self.fail(
+                        KafkaUnavailableError(
+                            f"partition {partition} could not be opened in {GIVE_UP_SECONDS} s: "
+                            f"{error!r}"
+                        )
+                    )
+                    raise
+            await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+        return None
+
+    async def _open(self, partition: int) -> None:
+        started = time.monotonic()
+        owned = OwnedPartition(self.settings, self.job, partition)
+        try:
+            log = await self.source.source_log(partition)
+            await owned.open(log, self._parked.pop(partition, None))
+            await self.source.seek_source(partition, owned.position)
+        except BaseException:
+            await owned.close(park=False)
+            raise
+        self._owned[partition] = owned
+        seconds = time.monotonic() - started
+        logger.info(
+            "partition %d open at %d: %d changelog records in %.2f s",
+            partition,
+            owned.position,
+            owned.recovered_records,
+            seconds,
+        )
+        self._observer.recovered(partition, seconds, owned.recovered_records)
+
+    def _drop_old_parked(self) -> None:
+        now = time.monotonic()
+        for partition, parked in list(self._parked.items()):
+            if now - parked.parked_at > PARKED_SECONDS:
+                del self._parked[partition]
+
+    async def release(self, *, park: bool) -> None:
+        """Flush and close every partition; keep committed state for a quick return."""
+        self._observer.ready(False)
+        for task in self._lost.values():
+            task.cancel()
+        self._lost.clear()
+        await self.flush()
+        owned, self._owned = self._owned, {}
+        self._seen_positions.clear()
+        for partition, parked in zip(
+            owned, await _gather([p.close(park=park) for p in owned.values()]), strict=True
+        ):
+            if parked is not None:
+                self._parked[partition] = parked
+
+    # -- data --------------------------------------------------------------------------------
+
+    async def process(self, chunk: Chunk) -> None:
+        """Fold one fetched chunk; a chunk of a partition that is not open is left for later."""
+        owned = self._owned.get(chunk.partition)
+        if owned is None:
+            return
+        try:
+            contiguous = await owned.process(chunk)
+        except TrailstreamsError as error:
+            self.fail(error)
+            return
+        if not contiguous:
+            # Fetched records vanished on the way (a rebalance clears queues): fetch them again.
+            await self.source.seek_source(chunk.partition, owned.position)
+        if owned.dirty_rows >= self.settings.flush_rows:
+            flush = asyncio.ensure_future(self._flush(owned))
+            if owned.dirty_rows >= DIRTY_CAP * self.settings.flush_rows:
+                await flush
+
+    async def flush(self) -> None:
+        """Flush every open partition, tell the group, and look for records lost at the tail."""
+        self._drop_old_parked()
+        await _gather([self._flush(owned) for owned in list(self._owned.values())])
+        await self._commit_group_offsets()
+        for partition, end in self.source.log_ends().items():
+            if (owned := self._owned.get(partition)) is not None:
+                self._observer.lag(partition, max(0, end - owned.committed_position))
+
+    async def _flush(self, owned: OwnedPartition) -> None:
+        started = time.monotonic()
+        try:
+            # Shielded: a cancelled flush would leave a transaction with an unknown end.
+            flushed = await asyncio.shield(owned.flush())
+        except TrailstreamsError as error:
+            self.fail(error)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._lose(owned, error)
+        else:
+            if flushed:
+                seconds = time.monotonic() - started
+                self._observer.flushed(owned.partition, seconds, owned.flushed_rows)
+
+    async def _commit_group_offsets(self) -> None:
+        """Commit positions to the group: for lag tools only, nothing is ever read from them."""
+        offsets = {
+            partition: owned.committed_position
+            for partition, owned in self._owned.items()
+            if owned.committed_position != self._group_offsets.get(partition)
+        }
+        if offsets and await self.source.commit_positions(offsets):
+            self._group_offsets.update(offsets)
+
+    # -- loss --------------------------------------------------------------------------------
+
+    async def _lose(self, owned: OwnedPartition, error: BaseException) -> None:
+        """Forget a partition whose flush failed: what Kafka holds is the truth, not our memory."""
+        partition = owned.partition
+        if self._owned.get(partition) is not owned:
+            return
+        logger.warning("partition %d: flush failed, reading state back: %r", partition, error)
+        del self._owned[partition]
+        self._seen_positions.pop(partition, None)
+        self._lost[partition] = asyncio.ensure_future(self._regain(owned))
+
+    async def _regain(self, owned: OwnedPartition) -> None:
+        await asyncio.shield(owned.close(park=False))
+        partition = owned.partition
+        for attempt in range(1_000_000):
+            await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+            # Only a member the group still knows may fence: a zombie would fence the true owner.
+            if await self._is_member(partition, owned.committed_position):
+                await self._open_until_done(partition)
+                break
+        self._lost.pop(partition, None)
+
+    async def _is_member(self, partition: int, position: int) -> bool:
+        if position < 0:
+            return True
+        try:
+            return await self.source.commit_positions({partition: position})
+        except (KafkaError, OSError, TimeoutError):
+            return False
+
+    async def check_tails(self) -> None:
+        """Seek back where the fetch position is past ours and nothing is on its way."""
+        for partition, position in self.source.positions().items():
+            owned = self._owned.get(partition)
+            if owned is None or owned.busy or position <= owned.position:
+                self._seen_positions.pop(partition, None)
+                continue
+            seen = (position, owned.position)
+            if self._seen_positions.get(partition) == seen:
+                logger.warning("partition %d: records lost at the tail, fetching again", partition)
+                await self.source.seek_source(partition, owned.position)
+                seen = (-1, -1)
+            self._seen_positions[partition] = seen
+
+    @property
+    def recovered(self) -> bool:
+        """Whether no partition is on its way back."""
+        return not self._lost
+
+    def set_ready(self, *, ready: bool) -> None:
+        """Pass readiness on."""
+        self._observer.ready(ready)
+
+
+async def _gather(coroutines: Collection[Coroutine[Any, Any, Any]]) -> list[Any]:
+    return list(await asyncio.gather(*coroutines))

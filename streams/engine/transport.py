@@ -1,0 +1,276 @@
+"""Faust's transport `chunks://`: one message per fetched chunk, seeks and commits by our positions.
+
+Faust's acknowledgements decide nothing here: a chunk is folded when the runtime says so, and its
+position is committed with the state, in the changelog.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import aiokafka
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    OffsetOutOfRangeError,
+)
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.consumer import ensure_TPset
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.engine.client import client_config
+from streams.engine.fetch import fetch_chunks
+from streams.engine.job import Chunk
+from streams.engine.partition import SourceLog
+from streams.engine.runtime import Runtime
+from streams.errors import StateError
+
+MAX_CHUNK_RECORDS = 5_000
+MAX_PARTITION_FETCH_BYTES = 4 << 20
+FETCH_WAIT_MS = 250
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The consumer's own thread and event loop; everything here runs in it."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        self._assignor = self.app.assignor
+        return aiokafka.AIOKafkaConsumer(
+            **client_config(transport.runtime.settings),
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            # No offset reset policy: a position outside the log is an error, never a guess.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=MAX_PARTITION_FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        )
+
+    async def _fetch_records(  # type: ignore[override]
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,
+    ) -> dict[TopicPartition, Chunk]:
+        if not self.consumer.flow_active:
+            return {}
+        if consumer._closed:
+            raise ConsumerStoppedError
+        return await fetch_chunks(
+            consumer,
+            active_partitions or (),
+            timeout_seconds=timeout or 0.0,
+            max_records=max_records or MAX_CHUNK_RECORDS,
+        )
+
+    async def seek_to(self, tp: TopicPartition, position: int) -> None:
+        """Seek, unless the partition was taken away on the way here."""
+        consumer = self._ensure_consumer()
+        if tp in consumer.assignment():
+            consumer.seek(tp, position)
+
+    async def look_at(self, tp: TopicPartition) -> tuple[int, int, int | None]:
+        """Return the log's start, its last stable offset and the group's committed offset."""
+        consumer = self._ensure_consumer()
+        start = (await consumer.beginning_offsets([tp]))[tp]
+        end = (await consumer.end_offsets([tp]))[tp]
+        return start, end, await consumer.committed(tp)
+
+    async def commit_to_group(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Commit; False when the group has a newer generation than this member knows."""
+        try:
+            await self._ensure_consumer().commit(
+                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except (CommitFailedError, IllegalStateError):
+            return False
+        return True
+
+    def state_of(self, tps: set[TP]) -> dict[int, tuple[int | None, int | None]]:
+        """Return each partition's fetch position and log end, where they are known."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription else None
+        if assignment is None:
+            return {}
+        states = {tp.partition: assignment.state_value(tp) for tp in tps if tp in assignment.tps}
+        return {
+            partition: (state._position, state.lso)
+            for partition, state in states.items()
+            if state is not None
+        }
+
+
+class Consumer(driver.Consumer):
+    """Delivers chunks to Faust's conductor, and the group's will to the runtime."""
+
+    transport: "Transport"
+    _thread: ConsumerThread
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the application on this transport."""
+        return self.transport.runtime
+
+    # -- delivery ----------------------------------------------------------------------------
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                await self._deliver_next()
+        except OffsetOutOfRangeError as error:
+            self.runtime.fail(
+                StateError(
+                    f"position {error} is no longer in the source log: records were deleted "
+                    "before they were counted; see `trailstreams state --help`"
+                )
+            )
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver_next(self) -> None:
+        records, _ = await self._wait_next_records(1.0)
+        # Read after the wait, which may have spanned a rebalance.
+        generation = self.app.consumer_generation_id
+        chunks: dict[TP, Chunk] = records or {}  # type: ignore[assignment]
+        if not chunks:
+            await asyncio.sleep(0)
+            return
+        for tp, chunk in chunks.items():
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                # What is dropped here is fetched again: the runtime sees the hole.
+                return
+            message = _message(tp, chunk, generation)
+            await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
+    # -- commits -----------------------------------------------------------------------------
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
+        """Flush all partitions: this is what Faust's commit timer does here."""
+        self._forget_acks()
+        await self.runtime.flush()
+        if self.flow_active and not self.app.rebalancing:
+            await self.runtime.check_tails()
+            self.runtime.set_ready(ready=self.runtime.recovered)
+        return True
+
+    def _forget_acks(self) -> None:
+        for tp in list(self._acked):
+            self._acked[tp].clear()
+            self._acked_index[tp].clear()
+
+    async def wait_empty(self) -> None:
+        """Flush; what agents still hold is refused by the runtime when it comes."""
+        await self.commit()
+
+    async def verify_all_partitions_active(self) -> None:
+        """Leave out Faust's livelock check: it looks at acknowledgements, which mean nothing."""
+
+    # -- ownership ---------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop the flow, commit, stop writing; then let Faust do the rest."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.runtime.release(park=True)
+        await super().on_partitions_revoked(revoked)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to the runtime's positions, not to the group's."""
+        topic = self.runtime.job.source_topic
+        positions = {TP(topic, p): owned.position for p, owned in self.runtime.owned.items()}
+        for tp, position in positions.items():
+            await self.seek_source(tp.partition, position)
+        return positions
+
+    async def on_stop(self) -> None:
+        """Flush, stop writing, leave."""
+        await super().on_stop()
+        await self.runtime.release(park=False)
+
+    # -- engine/runtime.py: Source -----------------------------------------------------------
+
+    def _source_tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self.runtime.job.source_topic, partition)
+
+    def _source_tps(self) -> set[TP]:
+        topic = self.runtime.job.source_topic
+        return {tp for tp in ensure_TPset(self.assignment()) if tp.topic == topic}
+
+    def positions(self) -> dict[int, int]:
+        """Return the fetch position of every assigned source partition."""
+        state = self._thread.state_of(self._source_tps())
+        return {p: position for p, (position, _) in state.items() if position is not None}
+
+    def log_ends(self) -> dict[int, int]:
+        """Return the last stable offset of every assigned source partition."""
+        state = self._thread.state_of(self._source_tps())
+        return {p: end for p, (_, end) in state.items() if end is not None}
+
+    async def seek_source(self, partition: int, position: int) -> None:
+        """Seek in the consumer's thread: from any other it can kill the fetcher."""
+        await self._thread.call_thread(self._thread.seek_to, self._source_tp(partition), position)
+
+    async def source_log(self, partition: int) -> SourceLog:
+        """Ask the broker for the source partition's ends and the group's offset."""
+        tp = self._source_tp(partition)
+        start, end, committed = await self._thread.call_thread(self._thread.look_at, tp)
+        topic_id = await asyncio.to_thread(self.transport.topic_id, tp.topic)
+        return SourceLog(start=start, end=end, topic_id=topic_id, group_offset=committed)
+
+    async def commit_positions(self, positions: dict[int, int]) -> bool:
+        """Commit to the group."""
+        offsets = {self._source_tp(p): position for p, position in positions.items()}
+        return bool(await self._thread.call_thread(self._thread.commit_to_group, offsets))
+
+
+def _message(tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
+    return ConsumerMessage(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=chunk.start,
+        timestamp=0.0,
+        timestamp_type=1,
+        headers=[],
+        key=None,
+        value=chunk,  # type: ignore[arg-type]  # Faust passes it on untouched
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        tp=TP(*tp),
+        generation_id=generation,
+    )
+
+
+class Transport(driver.Transport):
+    """Bound by `app.create_app`: Faust makes transports by URL and can hand over nothing else."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
+
+    runtime: Runtime
+    topic_id: Callable[[str], str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.runtime = self.app.runtime  # type: ignore[attr-defined]
+        self.topic_id = self.app.topic_id  # type: ignore[attr-defined]

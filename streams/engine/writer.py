@@ -1,0 +1,79 @@
+"""One partition's transactional producer: fences the previous owner, writes all or nothing."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from streams.engine.client import client_config
+from streams.engine.job import Row
+from streams.errors import StateError
+from streams.settings import Settings
+
+# How long a dead owner's open transaction can block readers (KIP-98, transaction.timeout.ms).
+TRANSACTION_TIMEOUT_SECONDS = 20
+MAX_BATCH_BYTES = 512 * 1024
+STOP_SECONDS = 5
+
+
+class PartitionWriter:
+    """Writes of the owner of one partition; at most one transaction at a time."""
+
+    def __init__(self, settings: Settings, source_topic: str, partition: int) -> None:
+        self._partition = partition
+        self._producer = AIOKafkaProducer(
+            **client_config(settings),
+            transactional_id=f"{settings.app_id}-{source_topic}-{partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_SECONDS * 1000,
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=TRANSACTION_TIMEOUT_SECONDS * 1000,
+        )
+
+    async def start(self) -> None:
+        """Fence whoever wrote before and abort the transaction it left open."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Close the connections; an unanswering broker is not waited for."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
+        except TimeoutError:
+            # The broker will abort what is open; the next owner fences us in any case.
+            return
+
+    async def write(self, topics: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, int]:
+        """Write the rows of all topics in one transaction and commit it.
+
+        Return, per topic written, the offset after the transaction's own commit marker.
+        Raise KafkaError or TimeoutError when the outcome is a failure or unknown: the caller must
+        forget its state and read it back.
+        """
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS + 10):
+            await self._producer.begin_transaction()
+            ends = {topic: await self._send(topic, rows) for topic, rows in topics if rows}
+            await self._producer.commit_transaction()
+        return ends
+
+    async def _send(self, topic: str, rows: Sequence[Row]) -> int:
+        sent = []
+        batch = self._producer.create_batch()
+        for key, value in rows:
+            if batch.append(key=key, value=value, timestamp=None) is None:
+                sent.append(await self._send_batch(batch, topic))
+                batch = self._producer.create_batch()
+                if batch.append(key=key, value=value, timestamp=None) is None:
+                    raise StateError(
+                        f"{topic}-{self._partition}: a row of {len(value or b'')} bytes is larger "
+                        f"than a batch of {MAX_BATCH_BYTES}"
+                    )
+        sent.append(await self._send_batch(batch, topic))
+        # Every produce is awaited before EndTxn: else the broker backs off by 100 ms.
+        for future, count in sent:
+            end = (await future).offset + count
+        return int(end) + 1
+
+    async def _send_batch(self, batch: Any, topic: str) -> tuple[asyncio.Future[Any], int]:
+        count = batch.record_count()
+        batch.close()
+        return await self._producer.send_batch(batch, topic, partition=self._partition), count
