@@ -177,7 +177,7 @@ class Metrics(Collector):
         self._clock = clock
         self._capped = False
         self._ready = False
-        self._partitions: dict[int, PartitionStatus] = {}
+        self._partitions: dict[int, PartitionStatus | None] = {}
         self._counters: dict[Metric, dict[Labels, float]] = {
             metric: {} if metric.labels else {(): 0.0}
             for metric in METRICS
@@ -248,8 +248,8 @@ class Metrics(Collector):
     # Gauges that live and die with the ownership of a partition.
 
     def own(self, partition: int) -> None:
-        """Begin to expose a partition; the status starts empty even if it was owned before."""
-        self._partitions[partition] = PartitionStatus()
+        """Accept a partition's status from now on; nothing of it is shown before the first one."""
+        self._partitions[partition] = None
 
     def partition(self, partition: int, status: PartitionStatus) -> None:
         """Replace what an owned partition shows; ignored once it is disowned.
@@ -276,7 +276,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Yield every family with its samples as they are now."""
-        gauges = self._gauges(list(self._partitions.copy().items()))
+        owned = self._partitions.copy().items()
+        gauges = self._gauges([(p, status) for p, status in owned if status is not None])
         for metric in METRICS:
             if metric.kind == "histogram":
                 yield self._histograms[metric].family(metric)
@@ -296,7 +297,7 @@ class Metrics(Collector):
         self._capped = True
         account_id, region, event_source, _, *closed = labels
         by_source = (account_id, region, event_source, OTHER, *closed)
-        if by_source in known or len(known) < self._max_series * 1.1:
+        if by_source in known or 10 * len(known) < 11 * self._max_series:
             return by_source
         return (OTHER, OTHER, OTHER, OTHER, *closed)
 
