@@ -1,0 +1,1 @@
+"""How Trailstreams is deployed: chart, compose file, dashboards and alerts."""

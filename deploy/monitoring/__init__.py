@@ -1,0 +1,1 @@
+"""Dashboards and alerts, generated from the signals; `python -m deploy.monitoring.build`."""
