@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from streams.cloudtrail.prices import PRICES, dollars_per_event
 from streams.cloudtrail.record import Activity
 from streams.detection.anomaly import Anomaly, State
 
@@ -73,7 +74,7 @@ METRICS_CAPPED = _gauge(
 )
 PRICE = _gauge(
     "price_dollars_per_event",
-    "What CloudTrail charges for one delivered event, US dollars.",
+    "What one event costs in US dollars where one trail delivers it; its first copy may be free.",
     "event_category",
 )
 DUPLICATES = _counter("duplicate_events", "Events delivered again and not counted again.")
@@ -307,7 +308,7 @@ class Metrics(Collector):
         now = self._clock()
         return {
             METRICS_CAPPED: {(): self._capped},
-            PRICE: {},
+            PRICE: {(p.event_category,): dollars_per_event(p.event_category) for p in PRICES},
             ANOMALIES_ACTIVE: _tally(map(_active_labels, anomalies)),
             ANOMALY_INFO: _tally(
                 map(_info_labels, sorted(anomalies, key=_rank)[:ANOMALY_INFO_MAX])

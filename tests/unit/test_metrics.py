@@ -291,6 +291,11 @@ def test_each_record_of_a_source_is_accounted_for(process: Process) -> None:
     assert (seen, parts) == (10.0, [7.0, 2.0, 1.0])
 
 
+def test_the_price_of_every_category_is_there_for_promql(process: Process) -> None:
+    prices = {labels["event_category"]: v for labels, v in process.samples(declared.PRICE.name)}
+    assert prices == {"Management": 0.0, "Data": 1e-6, "NetworkActivity": 1e-6}
+
+
 def busy(process: Process) -> None:
     """Use every part of the interface once."""
     metrics = process.metrics
