@@ -31,7 +31,7 @@ class Origin(NamedTuple):
     """Where a record came from: an object's name (path, or `bucket/key`) and its index in it."""
 
     object: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of an origin
     """Position among the object's records, from 0; -1 for the object as a whole."""
 
 
@@ -52,6 +52,19 @@ class Reason(StrEnum):
     """`eventTime` is no ISO 8601 instant, or lies before 1971 or after 2038."""
     FUTURE_EVENT_TIME = "future_event_time"
     """`eventTime` is more than 24 h ahead of publication."""
+    UNREADABLE = "unreadable"
+    """A record on the records topic that no known Avro schema reads."""
+
+
+class Filtered(StrEnum):
+    """Why an input that is in order is not published: it is no call. A closed set."""
+
+    INSIGHT = "insight"
+    """CloudTrail's own finding about calls."""
+    AGGREGATED = "aggregated"
+    """A five-minute summary of calls that may also be logged one by one."""
+    DIGEST = "digest"
+    """A digest file: hashes of the log files delivered in an hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +104,11 @@ class Rejected:
     origin: Origin
     raw: bytes
     """The rejected bytes, or as many of them as were read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An object of a trail's folder that holds no records by its nature."""
+
+    reason: Filtered
+    origin: Origin

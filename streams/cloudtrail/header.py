@@ -1,0 +1,84 @@
+"""The few top-level members that decide what a record counts as."""
+
+from typing import Final
+
+import msgspec
+
+from streams.cloudtrail.json_text import ABSENT, fold, members, text
+
+
+class Header(msgspec.Struct, rename="camel"):
+    """Top-level members as text, empty when absent; the two that are objects verbatim.
+
+    Source: CloudTrail User Guide, "CloudTrail record contents".
+    """
+
+    event_time: str = ""
+    event_source: str = ""
+    event_name: str = ""
+    event_type: str = ""
+    event_category: str = ""
+    event_id: str = msgspec.field(default="", name="eventID")
+    aws_region: str = ""
+    source_ip_address: str = msgspec.field(default="", name="sourceIPAddress")
+    user_agent: str = ""
+    error_code: str = ""
+    recipient_account_id: str = ""
+    account_id: str = ""
+    """Aggregated records name their account here."""
+    management_event: bool | None = None
+    session_credential_from_console: str = ""
+    user_identity: msgspec.Raw = ABSENT
+    addendum: msgspec.Raw = ABSENT
+
+
+_STRICT: Final = msgspec.json.Decoder(Header)
+_TEXT_FIELDS: Final = tuple(
+    (field.name, field.encode_name) for field in msgspec.structs.fields(Header) if field.type is str
+)
+_USUAL_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(Header))
+
+
+def read_header(raw: bytes, fields: dict[str, msgspec.Raw]) -> Header:
+    """Read the header of a record and of its already separated members.
+
+    Records as CloudTrail writes them today take the fast way; other types, other spellings, and
+    records that keep name and time elsewhere (Insight, Aggregated) take the lenient one.
+    """
+    try:
+        header = _STRICT.decode(raw)
+    except msgspec.ValidationError:
+        return _read_leniently(fields)
+    if header.event_time and header.event_name and header.event_id and header.source_ip_address:
+        return header
+    return _read_leniently(fields)
+
+
+def _read_leniently(fields: dict[str, msgspec.Raw]) -> Header:
+    # The usual spelling wins over another one of the same name.
+    usual = {name: fields[name] for name in _USUAL_NAMES if name in fields}
+    folded = fold(fields) | fold(usual)
+    header = Header(
+        **{name: text(folded.get(key.lower(), ABSENT)) for name, key in _TEXT_FIELDS},
+        user_identity=folded.get("useridentity", ABSENT),
+        addendum=folded.get("addendum", ABSENT),
+        management_event=_flag(text(folded.get("managementevent", ABSENT))),
+    )
+    header.event_name = header.event_name or _stand_in_name(header, folded)
+    header.event_time = header.event_time or text(
+        members(folded.get("timewindow", ABSENT)).get("windowstart", ABSENT)
+    )
+    return header
+
+
+def _flag(value: str) -> bool | None:
+    return {"true": True, "false": False}.get(value.lower())
+
+
+def _stand_in_name(header: Header, folded: dict[str, msgspec.Raw]) -> str:
+    """Name an event without a name: by the API an insight is about, else by its type.
+
+    An aggregated record spans many names; its type says what it is, and it is never counted.
+    """
+    insight = members(folded.get("insightdetails", ABSENT))
+    return text(insight.get("eventname", ABSENT)) or header.event_type
