@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     app_id: str = Field(
         "trailstreams",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="Name of the application: its consumer group, its changelog topic and its transactional ids.",
+        description="Name of the application: consumer group, changelog topic, transactional ids.",
     )
     topic_prefix: str = Field(
         "cloudtrail.",
@@ -114,7 +114,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, *_: object, init_settings: PydanticBaseSettingsSource, **__: object
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take values from the constructor only: `load_settings` reads the environment."""
         return (init_settings,)

@@ -46,7 +46,6 @@ class Recovery(FaustRecovery):
     async def _recover(self, generation_id: int) -> None:
         self._set_recovery_started()
         runtime: Runtime = self.app.runtime
-        runtime.attach(self.app.consumer)
         topic = runtime.job.source_topic
         partitions = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == topic}
         await self._wait(runtime.open(partitions))

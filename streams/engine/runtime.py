@@ -6,7 +6,15 @@ import time
 from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
-from aiokafka.errors import AuthorizationError, KafkaError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 from streams.engine.job import Chunk, Job, Observer
 from streams.engine.partition import OwnedPartition, Parked, SourceLog
@@ -15,6 +23,15 @@ from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+# Waiting does not mend these.
+REFUSED = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 PARKED_SECONDS = 60
 BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 20, 30)
 GIVE_UP_SECONDS = 600
@@ -56,6 +73,7 @@ class Runtime:
         self._group_offsets: dict[int, int] = {}
         self.failed = asyncio.Event()
         self.failure: TrailstreamsError | None = None
+        self.ready = False
 
     def attach(self, source: Source) -> None:
         """Bind the runtime to its consumer."""
@@ -96,8 +114,8 @@ class Runtime:
             except TrailstreamsError as error:
                 self.fail(error)
                 raise
-            except AuthorizationError as error:
-                self.fail(KafkaUnavailableError(f"not authorised: {error}"))
+            except REFUSED as error:
+                self.fail(KafkaUnavailableError(f"Kafka refuses this worker: {error!r}"))
                 raise
             except (KafkaError, OSError, TimeoutError) as error:
                 logger.warning("partition %d: cannot open yet: %r", partition, error)
@@ -141,7 +159,7 @@ class Runtime:
 
     async def release(self, *, park: bool) -> None:
         """Flush and close every partition; keep committed state for a quick return."""
-        self._observer.ready(False)
+        self.set_ready(ready=False)
         for task in self._lost.values():
             task.cancel()
         self._lost.clear()
@@ -178,6 +196,8 @@ class Runtime:
         """Flush every open partition, tell the group, and look for records lost at the tail."""
         self._drop_old_parked()
         await _gather([self._flush(owned) for owned in list(self._owned.values())])
+        if not self._owned:
+            return
         await self._commit_group_offsets()
         for partition, end in self.source.log_ends().items():
             if (owned := self._owned.get(partition)) is not None:
@@ -258,7 +278,8 @@ class Runtime:
         return not self._lost
 
     def set_ready(self, *, ready: bool) -> None:
-        """Pass readiness on."""
+        """Say whether the worker has joined and every assigned partition is recovered."""
+        self.ready = ready
         self._observer.ready(ready)
 
 

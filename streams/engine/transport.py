@@ -118,6 +118,10 @@ class Consumer(driver.Consumer):
     transport: "Transport"
     _thread: ConsumerThread
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.runtime.attach(self)
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -167,7 +171,7 @@ class Consumer(driver.Consumer):
         """Flush all partitions: this is what Faust's commit timer does here."""
         self._forget_acks()
         await self.runtime.flush()
-        if self.flow_active and not self.app.rebalancing:
+        if self.flow_active and not self.app.rebalancing and not self.app.in_recovery:
             await self.runtime.check_tails()
             self.runtime.set_ready(ready=self.runtime.recovered)
         return True
