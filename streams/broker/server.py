@@ -34,7 +34,7 @@ class Broker:
     """A Kafka broker of this process's own, on the loopback interface; ends when it ends.
 
     `directory` holds the data and is used again at the next start; None takes a temporary one,
-    which `stop` removes. `port` 0 picks a free one. `config` overrides entries of server.properties.
+    which `stop` removes. `port` 0 picks a free one. `config` overrides server.properties.
     `tell` gets a line where one waits.
     """
 
@@ -64,6 +64,11 @@ class Broker:
     def bootstrap_servers(self) -> str:
         """Address for clients, `host:port`; known once the broker was started."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the Java process; of the last one after it ended."""
+        return self._jvm_pid
 
     @property
     def log_path(self) -> Path:
@@ -112,6 +117,11 @@ class Broker:
             process.wait()
         self._end_guard()
 
+    def wait(self) -> None:
+        """Return when Kafka has ended, whatever ended it."""
+        if self._guard is not None:
+            self._guard.wait()
+
     def pause(self) -> None:
         """Freeze Kafka (SIGSTOP): connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
@@ -159,7 +169,7 @@ class Broker:
             self._guard = self._start_guard([*java, "kafka.Kafka", "server.properties"], lock, log)
         pid = self._guard.stdout.readline() if self._guard.stdout else ""
         if not pid:
-            raise KafkaUnavailableError(f"Java does not start: {self._last_log_line()}")
+            raise KafkaUnavailableError(f"Java does not start: {self.last_log_line()}")
         self._jvm_pid = int(pid)
 
     def _format(self, java: list[str], log: IO[str]) -> None:
@@ -173,7 +183,7 @@ class Broker:
         )
         if done.returncode:
             raise KafkaUnavailableError(
-                f"cannot format Kafka's data directory {self._home}: {self._last_log_line()}"
+                f"cannot format Kafka's data directory {self._home}: {self.last_log_line()}"
             )
         # Written last: a format that was interrupted is done again.
         (self._home / "formatted").write_text(f"{KAFKA_VERSION}\n", "utf-8")
@@ -201,12 +211,12 @@ class Broker:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if self._guard is None or self._guard.poll() is not None:
-                raise KafkaUnavailableError(f"Kafka does not start: {self._last_log_line()}")
+                raise KafkaUnavailableError(f"Kafka does not start: {self.last_log_line()}")
             if serves(self._port):
                 return
             time.sleep(0.05)
         raise KafkaUnavailableError(
-            f"Kafka does not serve after {_START_TIMEOUT_SECONDS} s: {self._last_log_line()}"
+            f"Kafka does not serve after {_START_TIMEOUT_SECONDS} s: {self.last_log_line()}"
         )
 
     def _end_guard(self) -> None:
@@ -220,7 +230,7 @@ class Broker:
         if process.stdout is not None:
             process.stdout.close()
 
-    def _last_log_line(self) -> str:
+    def last_log_line(self) -> str:
         """Return the newest line that names an error, else the newest line."""
         lines = self.log_path.read_text("utf-8", errors="replace").splitlines()[-200:]
         errors = [line for line in lines if "ERROR" in line or "Exception" in line]
