@@ -1,0 +1,41 @@
+"""The catalogue of topics, how to reach Kafka, and the administration of both."""
+
+from streams.topics.admin import (
+    TopicState,
+    apply,
+    check,
+    describe,
+    topic_id,
+    topic_ids,
+)
+from streams.topics.catalogue import (
+    ACTIVITY_COUNTS,
+    ANOMALIES,
+    DEAD_LETTERS,
+    RECORDS,
+    SOURCE_POSITIONS,
+    Topic,
+    TopicNames,
+    catalogue,
+    topic_name,
+)
+from streams.topics.client import kafka_client_config
+
+__all__ = [
+    "ACTIVITY_COUNTS",
+    "ANOMALIES",
+    "DEAD_LETTERS",
+    "RECORDS",
+    "SOURCE_POSITIONS",
+    "Topic",
+    "TopicNames",
+    "TopicState",
+    "apply",
+    "catalogue",
+    "check",
+    "describe",
+    "kafka_client_config",
+    "topic_id",
+    "topic_ids",
+    "topic_name",
+]
