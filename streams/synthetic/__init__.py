@@ -1,0 +1,1 @@
+"""Seeded CloudTrail-like traffic of an organization, with labelled anomalies."""
