@@ -1,6 +1,5 @@
 """`trailstreams topics`: create, correct and check the topics."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -18,13 +17,9 @@ def add(app: typer.Typer) -> None:
         help="Create, correct and check the Kafka topics that everything else runs on.",
         no_args_is_help=True,
     )
-    commands: tuple[tuple[str, Callable[..., None]], ...] = (
-        ("apply", run_apply),
-        ("check", run_check),
-        ("list", run_list),
-    )
-    for name, command in commands:
-        topics.command(name)(command)
+    topics.command("apply")(run_apply)
+    topics.command("check")(run_check)
+    topics.command("list")(run_list)
     app.add_typer(topics, name="topics")
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -45,13 +45,25 @@ _JSON = {
 }
 
 _text = msgspec.json.Decoder(str).decode
+_flag = msgspec.json.Decoder(bool).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _verbatim = cast("Callable[[msgspec.Raw], str]", partial(str, encoding="utf-8"))
-_Read = Callable[[msgspec.Raw], object]
-_COLUMNS: dict[str, tuple[str, _Read]] = {
-    **{member: (field, _text) for member, field in _TEXT.items()},
-    **{member: (field, msgspec.json.Decoder(bool).decode) for member, field in _FLAGS.items()},
-    **{member: (field, _verbatim) for member, field in _JSON.items()},
+
+
+class _Place(NamedTuple):
+    """Where a member of the original goes, and how it is read."""
+
+    field: str
+    bit: int
+    """For members of the key; 0 for fields of their own."""
+    read: Callable[[msgspec.Raw], str | bool]
+
+
+_PLACES = {
+    **{member: _Place(field, bit, _text) for member, (field, bit) in _IN_KEY.items()},
+    **{member: _Place(field, 0, _text) for member, field in _TEXT.items()},
+    **{member: _Place(field, 0, _flag) for member, field in _FLAGS.items()},
+    **{member: _Place(field, 0, _verbatim) for member, field in _JSON.items()},
 }
 _ABSENT: dict[str, object] = dict.fromkeys((*_TEXT.values(), *_JSON.values()), "") | dict.fromkeys(
     _FLAGS.values()
@@ -64,19 +76,17 @@ def trail_datum(record: TrailRecord) -> dict[str, object]:
     A member goes to its own field if it has the type the field wants, else verbatim to `rest`;
     so nothing is lost, whatever it looks like. Raise CodecError where a member is not UTF-8.
     """
-    datum: dict[str, object] = {
-        "dedup_id": record.dedup_id,
-        "event_time": record.event_time_ms,
-        **record.activity._asdict(),
-        "initiator_rule": record.initiator_rule,
-        "cross_account": record.cross_account,
-        "session_name": record.session_name,
-        "access_key_id": record.access_key_id,
-        "origin": record.origin.object,
-        "origin_index": record.origin.index,
-        **_ABSENT,
-    }
+    datum = _ABSENT | dict(zip(Activity._fields, record.activity, strict=True))
+    # As text while members are compared with it.
+    datum["event_time"] = _instant(record.event_time_ms)
     datum["key_members"], rest = _place_members(record.fields, datum)
+    datum["dedup_id"] = record.dedup_id
+    datum["event_time"] = record.event_time_ms
+    datum["initiator_rule"] = record.initiator_rule
+    datum["cross_account"] = record.cross_account
+    datum["session_name"] = record.session_name
+    datum["access_key_id"] = record.access_key_id
+    datum["origin"], datum["origin_index"] = record.origin
     try:
         datum["rest"] = msgspec.json.encode(rest).decode() if rest else ""
     except UnicodeDecodeError as error:
@@ -88,28 +98,21 @@ def _place_members(members: Fields, datum: dict[str, object]) -> tuple[int, dict
     """Put members into the fields of `datum`; return the bits of those in the key, and the rest."""
     in_key, rest = 0, {}
     for member, raw in members.items():
-        try:
-            if column := _COLUMNS.get(member):
-                field, read = column
+        if place := _PLACES.get(member):
+            field, bit, read = place
+            try:
                 value = read(raw)
-                if value != "":  # which would read as absent
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                pass
+            else:
+                if not bit and value != "":  # an empty text would read as absent
                     datum[field] = value
                     continue
-            elif member in _IN_KEY and (bit := _bit_in_key(member, _text(raw), datum)):
-                in_key |= bit
-                continue
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass
+                if bit and value == datum[field]:
+                    in_key |= bit
+                    continue
         rest[member] = raw
     return in_key, rest
-
-
-def _bit_in_key(member: str, text: str, datum: Mapping[str, object]) -> int:
-    field, bit = _IN_KEY[member]
-    there = datum[field]
-    if field == "event_time":
-        there = _instant(cast("int", there))
-    return bit if text == there else 0
 
 
 @lru_cache(maxsize=4096)
