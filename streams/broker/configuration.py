@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from streams.broker.probe import HOST
 
+# Without its own hook log4j writes until the end of Kafka's shutdown.
 LOG4J = """\
+shutdownHook=disable
 appender.out.type=Console
 appender.out.name=out
 appender.out.layout.type=PatternLayout
