@@ -1,0 +1,100 @@
+"""The baselines of every series of a partition, looked at and learned from a window at a time."""
+
+import numpy as np
+
+from streams.detection.baseline import Usual, advance, learn, pass_window, usual
+from streams.detection.judge import Picture
+from streams.detection.pace import Moment, Pace
+from streams.detection.row import NURSERY_BYTES, NURSERY_WINDOWS, ROW, Rows, fresh_rows
+from streams.detection.surprise import Scored, score
+from streams.detection.tail import Bools, Floats, Indices
+from streams.errors import StateError
+
+_FORMAT = b"\x01"
+
+
+class Baselines:
+    """One row a series, addressed by the series' index."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self.rows = fresh_rows(0)
+
+    def grow(self, capacity: int) -> None:
+        """Make room for series up to `capacity`, exclusive."""
+        self.rows = np.concatenate([self.rows, fresh_rows(capacity - len(self.rows))])
+
+    def forget(self, index: int) -> None:
+        """Make the row that of a series nothing is known about."""
+        self.rows[index : index + 1] = fresh_rows(1)
+
+    def look(self, window: int, indices: Indices, calls: Floats, errors: Floats) -> Picture:
+        """Score one window's counts (all >= 1) without learning from them."""
+        rows, moment = self.rows[indices], Moment.of(window, self._pace)
+        newborn = rows["seen"] == 0
+        rows["first"][newborn] = window
+        rows["last"][newborn] = window - 1
+        advance(rows, moment)
+        scored = score(rows, calls, moment)
+        return Picture(moment, indices, calls, errors, rows, scored)
+
+    def learn(self, picture: Picture, frozen: Bools, adapting: Bools) -> None:
+        """Learn a closed window; consumes the picture's rows.
+
+        Frozen series only take note that there were calls; adapting ones learn fast.
+        """
+        rows, moment = picture.rows, picture.moment
+        pass_window(rows, picture.calls, moment)
+        young = rows["seen"] < NURSERY_WINDOWS
+        learning = ~(frozen | young)
+        if learning.all():
+            learn(rows, picture.calls, picture.scored, adapting, moment)
+        elif learning.any():
+            some = rows[learning]
+            scored = Scored(*(column[learning] for column in picture.scored))
+            learn(some, picture.calls[learning], scored, adapting[learning], moment)
+            rows[learning] = some
+        if young.any():
+            # What is stored of a young series is what is kept of it, nothing more.
+            rows[young] = _nursery(rows[young].tobytes(), int(young.sum()))
+        self.rows[picture.indices] = rows
+
+    def usual(self, picture: Picture, some: Indices) -> Usual:
+        """Return the expected calls of some elements of a picture, per window."""
+        scored = Scored(*(column[some] for column in picture.scored))
+        return usual(picture.rows[some], scored, self._pace)
+
+    def expected(self, window: int, indices: Indices) -> Floats:
+        """Return the average calls that would be usual in a window; 0 where none were learned."""
+        nothing = np.ones(len(indices))
+        picture = self.look(window, indices, nothing, nothing)
+        return self.usual(picture, np.arange(len(indices))).average
+
+    def packed(self, indices: Indices) -> list[bytes]:
+        """Return the stored form of each row: of a series in the nursery only its beginning."""
+        rows = self.rows[indices]
+        raw, size = rows.tobytes(), ROW.itemsize
+        ends = np.where(rows["seen"] < NURSERY_WINDOWS, NURSERY_BYTES, size).tolist()
+        return [_FORMAT + raw[at * size : at * size + end] for at, end in enumerate(ends)]
+
+    def unpack(self, index: int, packed: bytes) -> None:
+        """Restore one row; raise StateError when it has another format."""
+        body = packed[1:]
+        if packed[:1] != _FORMAT or len(body) not in (NURSERY_BYTES, ROW.itemsize):
+            raise StateError(
+                f"a stored baseline has format {packed[:1].hex() or 'none'} and {len(body)} bytes, "
+                f"expected {_FORMAT.hex()} and {NURSERY_BYTES} or {ROW.itemsize}; "
+                "reset the state with `trailstreams state reset`"
+            )
+        if len(body) == ROW.itemsize:
+            self.rows[index] = np.frombuffer(body, ROW)[0]
+        else:
+            self.rows[index : index + 1] = _nursery(body.ljust(ROW.itemsize, b"\0"), 1)
+
+
+def _nursery(raw: bytes, number: int) -> Rows:
+    known = np.frombuffer(raw, ROW)
+    rows = fresh_rows(number)
+    for name in ("first", "last", "seen"):
+        rows[name] = known[name]
+    return rows

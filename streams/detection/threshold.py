@@ -1,0 +1,80 @@
+"""Threshold: more calls in one window than a fixed number, from a series' first minute on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams.detection.anomaly import Series
+from streams.detection.judge import Picture, Verdicts
+from streams.detection.registry import Judging, detector_of
+from streams.detection.tail import Bools, Indices
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedRule:
+    """A fixed limit for the series of one API that the Threshold detector watches."""
+
+    event_source: str
+    event_name: str
+    calls_per_minute: float
+    """Sustained over one window; reached is exceeded."""
+
+
+DEFAULT_RULES: tuple[FixedRule, ...] = (
+    # 300 a minute is thirty console dashboards of ten widgets, each refreshing once a minute: more
+    # than an on-call team has open. Left alone it is 13 million data events, 13 dollars, a month.
+    FixedRule(
+        event_source="monitoring.amazonaws.com",
+        event_name="GetMetricData",
+        calls_per_minute=300.0,
+    ),
+    FixedRule(
+        event_source="monitoring.amazonaws.com",
+        event_name="GetMetricWidgetImage",
+        calls_per_minute=300.0,
+    ),
+)
+"""For calls by AWS itself and calls from other accounts alike (`registry.DETECTORS`)."""
+
+
+class Thresholds:
+    """Judges the series that a rule applies to."""
+
+    judging = Judging.THRESHOLD
+
+    def __init__(self, rules: Sequence[FixedRule], window_ms: int) -> None:
+        self._limits = {
+            (rule.event_source, rule.event_name): rule.calls_per_minute * window_ms / _MINUTE_MS
+            for rule in rules
+        }
+        self._limit = np.zeros(0)
+
+    def grow(self, capacity: int) -> None:
+        """Make room for series up to `capacity`, exclusive."""
+        self._limit = np.append(self._limit, np.full(capacity - len(self._limit), np.inf))
+
+    def admit(self, index: int, series: Series) -> None:
+        """Begin to judge a series under a free index."""
+        limit = self._limits.get((series.event_source, series.event_name), np.inf)
+        watched = detector_of(self.judging, series) is not None
+        self._limit[index] = limit if watched else np.inf
+
+    def screen(self, window: int, indices: Indices, calls: Indices) -> Bools:  # noqa: ARG002 - at all times
+        """Pick the series beyond their limit."""
+        beyond: Bools = calls >= self._limit[indices]
+        return beyond
+
+    def judge(self, picture: Picture) -> Verdicts:
+        """Decide; the score is calls over the limit, `threshold` the limit in calls a window."""
+        limit = self._limit[picture.indices]
+        hit = picture.calls >= limit
+        return Verdicts(
+            score=picture.calls / limit,
+            threshold=limit,
+            hit=hit,
+            near=np.zeros_like(hit),
+            quiet=~hit,
+        )
