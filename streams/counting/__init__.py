@@ -1,0 +1,1 @@
+"""Windows, watermark, rows and de-duplication of exact event-time counting; pure."""

@@ -11,7 +11,8 @@ class ActivityCount(NamedTuple):
     """
 
     window_end_ms: int
-    count: int
+    # A NamedTuple's member may hide tuple.count; nobody searches a count for a value.
+    count: int  # type: ignore[assignment]
     revision: int
     first_event_ms: int
     last_event_ms: int

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from streams.app import create_app, run_until_stopped
 from streams.engine.job import Chunk, Output
 from streams.engine.runtime import Runtime
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 
 class TallyFold:
@@ -52,13 +52,13 @@ class TallyFold:
 
 
 class TallyJob:
-    def __init__(self, settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.source_topic = f"{settings.topic_prefix}records"
         self.changelog_topic = settings.changelog_topic
         self.built_with = {"tally": "1"}
         self._derived = f"{settings.topic_prefix}tallies"
 
-    def open(self, partition: int, rows: Mapping[bytes, bytes]) -> TallyFold:
+    def open(self, partition: int, rows: Mapping[bytes, bytes]) -> TallyFold:  # noqa: ARG002
         return TallyFold(rows, self._derived, float(os.environ.get("TALLY_DELAY", "0")))
 
     def flushed(self, partition: int, seconds: float, rows: int) -> None:

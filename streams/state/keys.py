@@ -1,0 +1,223 @@
+"""Interned activity keys: raw bytes in, small numbers out, so that counting sees only arrays."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import IntEnum
+from hashlib import blake2b
+
+import numpy as np
+
+from streams.cloudtrail.record import Activity
+from streams.counting.columns import Array, Integers, with_room
+from streams.counting.watermark import PROGRESS_EVENT_SOURCE
+
+KeyDecoder = Callable[[bytes], tuple[bytes, Activity]]
+"""Raw record key to (Avro body, Activity); the body is the end of the raw key. Raises StateError
+where the key belongs to another partition."""
+
+BodyDecoder = Callable[[bytes], Activity]
+"""Avro body of a key, as the changelog holds it, to Activity."""
+
+Resolve = Callable[[Activity], tuple[int, int, int]]
+
+UNRESOLVED = -2
+_UNCOUNTED_INITIATORS = frozenset(("correction", "none"))
+
+
+class Kind(IntEnum):
+    """What a record with this key is to the counting."""
+
+    COUNTED = 0
+    IGNORED = 1
+    """Stored in the topic, never counted: corrections."""
+    PROGRESS = 2
+
+
+class Keys:
+    """Every key seen and not yet released, numbered in order of first sight.
+
+    The numbers live in this process only. One bytes object is kept a key: the raw key, whose end
+    is the body; keys that came from the changelog are kept as bodies until their first event.
+    """
+
+    def __init__(self, decode_key: KeyDecoder, decode_body: BodyDecoder) -> None:
+        self._decode_key = decode_key
+        self._decode_body = decode_body
+        self._headers: dict[bytes, None] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._index_of: dict[bytes, int] = {}
+        self._restored: dict[bytes, int] = {}
+        self._raw: list[bytes] = []
+        self._activities: list[Activity | None] = []
+        self._strings: dict[str, str] = {}
+        self._outcome_of: dict[Activity, int] = {}
+        self.outcomes: list[Activity] = []
+        """Activities without caller and principal: what events are reported by."""
+        self.header_bytes: Array = np.zeros(0, dtype=np.uint8)
+        self.kind: Array = np.zeros(0, dtype=np.uint8)
+        self.is_error: Array = np.zeros(0, dtype=np.bool_)
+        self.outcome: Array = np.zeros(0, dtype=np.int32)
+        self.series: Array = np.zeros((0, 3), dtype=np.int32)
+        """Series of each key on three levels; -1 unwatched, UNRESOLVED not asked for yet."""
+        self._digest: Array = np.zeros(0, dtype=np.uint64)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def lookup(self, raw_keys: Sequence[bytes]) -> Integers:
+        """Return the number of each raw key; a key never seen is decoded once."""
+        known = self._index_of
+        try:
+            return np.fromiter(map(known.__getitem__, raw_keys), np.int64, len(raw_keys))
+        except KeyError:
+            # dict.fromkeys, because a set's order differs from process to process.
+            self._learn([raw for raw in dict.fromkeys(raw_keys) if raw not in known])
+        return np.fromiter(map(known.__getitem__, raw_keys), np.int64, len(raw_keys))
+
+    def restore(self, bodies: Sequence[bytes]) -> Integers:
+        """Return the number of each body of the changelog."""
+        known = self._restored
+        new = [body for body in dict.fromkeys(bodies) if body not in known]
+        known.update(zip(new, range(len(self._raw), len(self._raw) + len(new)), strict=True))
+        self._append(new, new, 0)
+        return np.fromiter(map(known.__getitem__, bodies), np.int64, len(bodies))
+
+    def bodies(self, numbers: Array) -> list[bytes]:
+        """Return the Avro body of each key."""
+        raw = self._raw
+        sizes = self.header_bytes[numbers].tolist()
+        return [raw[k][size:] for k, size in zip(numbers.tolist(), sizes, strict=True)]
+
+    def activity(self, number: int) -> Activity:
+        """Return a key's activity; one that came from the changelog is decoded when asked for."""
+        activity = self._activities[number]
+        if activity is None:
+            activity = self._describe(number, self._decode_body(self._raw[number]))
+        return activity
+
+    def resolve(self, numbers: Iterable[int], resolve: Resolve) -> None:
+        """Ask detection for the series of keys."""
+        for number in numbers:
+            self.series[number] = resolve(self.activity(number))
+
+    def forget_series(self) -> None:
+        """Mark every key's series as not asked for: detection has numbered them anew."""
+        self.series[:] = UNRESOLVED
+
+    def unresolved(self, numbers: Integers) -> Integers:
+        """Return those of `numbers` whose series were not asked for."""
+        asked: Integers = numbers[self.series[numbers, 0] == UNRESOLVED]
+        return asked
+
+    def in_order(self, numbers: Array, at_most: int) -> Iterator[Integers]:
+        """Yield the positions of `numbers` in an order that depends on the bodies alone.
+
+        The order is that of a 64-bit digest, because sorting it is vectorised and comparing
+        bodies is not; about `at_most` positions come at a time.
+        """
+        digest = self._digest[numbers]
+        bits = max(len(numbers) // at_most, 0).bit_length()
+        if not bits:
+            yield np.argsort(digest)
+            return
+        bucket = (digest >> np.uint64(64 - bits)).astype(np.int64)
+        for number in range(1 << bits):
+            members = np.flatnonzero(bucket == number)
+            yield members[np.argsort(digest[members])]
+
+    def release(self, live: Integers) -> Integers:
+        """Keep only the keys `live` (ascending); return the new number of each old one."""
+        raw, activities, restored = self._raw, self._activities, set(self._restored.values())
+        sizes, series = self.header_bytes[live], self.series[live]
+        new_numbers = np.full(len(raw), -1, dtype=np.int64)
+        new_numbers[live] = np.arange(len(live))
+        self._clear()
+        kept = live.tolist()
+        names = [raw[old] for old in kept]
+        bodies = [name[size:] for name, size in zip(names, sizes.tolist(), strict=True)]
+        self._append(names, bodies, sizes)
+        self.series[: len(live)] = series
+        for number, old in enumerate(kept):
+            names_of = self._restored if old in restored else self._index_of
+            names_of[raw[old]] = number
+            activity = activities[old]
+            if activity is not None:
+                self._describe(number, activity)
+        return new_numbers
+
+    def _learn(self, raw_keys: Sequence[bytes]) -> None:
+        first = len(self._raw)
+        names: list[bytes] = []
+        sizes: list[int] = []
+        bodies: list[bytes] = []
+        activities: list[Activity] = []
+        for raw in raw_keys:
+            body, activity = self._decode_key(raw)
+            if _kind(activity) is not Kind.COUNTED:
+                # It never gets a row: its bytes may be anything, and its body is not needed.
+                body = raw
+            elif self._alias(raw, body, activity):
+                continue
+            else:
+                self._headers[raw[: len(raw) - len(body)]] = None
+            self._index_of[raw] = first + len(names)
+            names.append(raw)
+            sizes.append(len(raw) - len(body))
+            bodies.append(body)
+            activities.append(activity)
+        self._append(names, bodies, np.array(sizes, dtype=np.uint8))
+        for number, activity in enumerate(activities, first):
+            self._describe(number, activity)
+
+    def _alias(self, raw: bytes, body: bytes, activity: Activity) -> bool:
+        """Enter `raw` as a name of a body already here; return False when the body is new."""
+        number = self._restored.pop(body, None)
+        if number is not None:
+            self._index_of[raw] = number
+            self._raw[number] = raw
+            self.header_bytes[number] = len(raw) - len(body)
+            self._describe(number, activity)
+            return True
+        for header in self._headers:
+            number = self._index_of.get(header + body)
+            if number is not None:
+                self._index_of[raw] = number
+                return True
+        return False
+
+    def _append(self, names: Sequence[bytes], bodies: Sequence[bytes], sizes: Array | int) -> None:
+        first, size = len(self._raw), len(self._raw) + len(names)
+        self._raw.extend(names)
+        self._activities.extend([None] * len(names))
+        self._grow(size)
+        self.header_bytes[first:size] = sizes
+        digests = b"".join([blake2b(body, digest_size=8).digest() for body in bodies])
+        self._digest[first:size] = np.frombuffer(digests, dtype="<u8")
+
+    def _describe(self, number: int, activity: Activity) -> Activity:
+        share = self._strings.setdefault
+        activity = Activity(*[share(text, text) for text in activity])
+        self._activities[number] = activity
+        self.kind[number] = _kind(activity)
+        self.is_error[number] = bool(activity.error_code)
+        outcome = activity._replace(caller_account_id="", principal="")
+        place = self._outcome_of.setdefault(outcome, len(self.outcomes))
+        if place == len(self.outcomes):
+            self.outcomes.append(outcome)
+        self.outcome[number] = place
+        return activity
+
+    def _grow(self, size: int) -> None:
+        self.header_bytes = with_room(self.header_bytes, size)
+        self.kind = with_room(self.kind, size)
+        self.is_error = with_room(self.is_error, size)
+        self.outcome = with_room(self.outcome, size)
+        self.series = with_room(self.series, size, UNRESOLVED)
+        self._digest = with_room(self._digest, size)
+
+
+def _kind(activity: Activity) -> Kind:
+    if activity.event_source == PROGRESS_EVENT_SOURCE:
+        return Kind.PROGRESS
+    return Kind.IGNORED if activity.initiator in _UNCOUNTED_INITIATORS else Kind.COUNTED

@@ -1,0 +1,112 @@
+"""A partition's state out of its compacted changelog: joined bytes, read as columns."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.counting.columns import Array
+from streams.counting.dedup import IdBlocks, Ids, IdSet
+from streams.counting.watermark import Watermark
+from streams.counting.windows import NEVER, Windows
+from streams.errors import StateError
+from streams.state.keys import Keys
+from streams.state.layout import (
+    IDS,
+    META_KEY,
+    PREFIX_BYTES,
+    WINDOW_ROW,
+    RowType,
+    decode_meta,
+    split_block_key,
+)
+from streams.state.window import Window
+
+_PREFIX = np.dtype([("type", "u1"), ("start", ">i8")])
+
+
+class Restored(NamedTuple):
+    """What the changelog says."""
+
+    watermark: Watermark
+    first_kept: int
+    """Lowest window not purged; rows below it were dropped."""
+    windows: dict[int, Window]
+    detection_rows: dict[bytes, bytes]
+
+
+def restore(rows: Mapping[bytes, bytes], windows: Windows, keys: Keys) -> Restored:
+    """Rebuild a partition's windows; raise StateError where rows are damaged."""
+    by_type: defaultdict[int, list[bytes]] = defaultdict(list)
+    for key in rows:
+        by_type[key[0]].append(key)
+    watermark, first_kept = _meta(rows.get(META_KEY), windows)
+    live: dict[int, Window] = {}
+    _load_rows(by_type.pop(RowType.WINDOW_ROW, []), rows, windows, keys, live)
+    _load_blocks(by_type.pop(RowType.DEDUP_BLOCK, []), rows, windows, live)
+    by_type.pop(RowType.META, None)
+    return Restored(
+        watermark,
+        first_kept,
+        {number: live[number] for number in sorted(live) if number >= first_kept},
+        {key: rows[key] for names in by_type.values() for key in names},
+    )
+
+
+def _meta(value: bytes | None, windows: Windows) -> tuple[Watermark, int]:
+    if value is None:
+        return Watermark(), NEVER
+    state, purge_line_ms = decode_meta(value)
+    return Watermark(state), NEVER if purge_line_ms is None else purge_line_ms // windows.window_ms
+
+
+def _load_rows(
+    row_keys: list[bytes],
+    rows: Mapping[bytes, bytes],
+    windows: Windows,
+    keys: Keys,
+    live: dict[int, Window],
+) -> None:
+    prefixes = np.frombuffer(b"".join([key[:PREFIX_BYTES] for key in row_keys]), dtype=_PREFIX)
+    numbers = prefixes["start"].astype(np.int64) // windows.window_ms
+    joined = b"".join(map(rows.__getitem__, row_keys))
+    if len(joined) != len(row_keys) * WINDOW_ROW.itemsize:
+        raise StateError(f"a window row of the changelog has not {WINDOW_ROW.itemsize} bytes")
+    values = np.frombuffer(joined, dtype=WINDOW_ROW)
+    key_numbers = keys.restore([key[PREFIX_BYTES:] for key in row_keys])
+    for number, members in _groups(numbers):
+        window = live[number] = Window(windows.start_ms(number))
+        part = values[members]
+        window.rows.load(
+            key_numbers[members],
+            count=part["count"],
+            revision=part["revision"],
+            first=part["first"],
+            last=part["last"],
+        )
+
+
+def _groups(numbers: Array) -> list[tuple[int, Array]]:
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    ends = [*starts[1:].tolist(), len(order)]
+    return [
+        (int(ordered[start]), order[start:end])
+        for start, end in zip(starts.tolist(), ends, strict=False)
+    ]
+
+
+def _load_blocks(
+    block_keys: list[bytes], rows: Mapping[bytes, bytes], windows: Windows, live: dict[int, Window]
+) -> None:
+    blocks: defaultdict[int, list[tuple[int, Ids]]] = defaultdict(list)
+    for key in block_keys:
+        start_ms, number = split_block_key(key)
+        ids = np.frombuffer(rows[key], dtype=IDS).astype(np.uint64)
+        blocks[start_ms // windows.window_ms].append((number, ids))
+    for window_number, held in blocks.items():
+        window = live.setdefault(window_number, Window(windows.start_ms(window_number)))
+        window.ids = IdSet(np.concatenate([ids for _, ids in held]))
+        window.blocks = IdBlocks(sorted(held, key=lambda block: block[0]))

@@ -1,0 +1,101 @@
+"""Looking at Kafka from outside, with a client the product does not use for it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.settings import Settings
+
+QUIET = {"log_level": 0}
+
+
+def create_topics(settings: Settings, names: Mapping[str, dict[str, str]]) -> None:
+    """Create topics with the settings' partition count."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers} | QUIET)
+    topics = [NewTopic(n, settings.kafka_partitions, 1, config=c) for n, c in names.items()]
+    for future in admin.create_topics(topics).values():
+        future.result(30)
+
+
+def producer(settings: Settings, **config: object) -> Producer:
+    """Return a producer with large buffers."""
+    return Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "queue.buffering.max.messages": 2_000_000,
+            "linger.ms": 20,
+            **QUIET,
+            **config,
+        }
+    )
+
+
+def read_all(settings: Settings, topic: str) -> Iterator[Message]:
+    """Yield every committed record of a topic, from the start to the end as it is now."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "group.id": "tests-read-all",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            **QUIET,
+        }
+    )
+    partitions = len(consumer.list_topics(topic, 10).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+    try:
+        while partitions:
+            message = consumer.poll(20)
+            assert message is not None, f"{topic}: no answer"
+            if message.error() is None:
+                yield message
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                partitions -= 1
+    finally:
+        consumer.close()
+
+
+class Group:
+    """What a consumer group has committed."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._partitions = [TopicPartition(topic, p) for p in range(settings.kafka_partitions)]
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka_bootstrap_servers,
+                "group.id": settings.app_id,
+                **QUIET,
+            }
+        )
+
+    def committed(self) -> dict[int, int]:
+        """Return the committed offset per partition; 0 where there is none."""
+        tps = self._consumer.committed(self._partitions, timeout=10)
+        return {tp.partition: max(0, tp.offset) for tp in tps}
+
+    def lag(self) -> int:
+        """Return how many offsets stand between the group and the end of the log."""
+        committed = self.committed()
+        return sum(
+            self._consumer.get_watermark_offsets(tp, timeout=10)[1] - committed[tp.partition]
+            for tp in self._partitions
+        )
+
+    def wait_for(self, offsets: int, seconds: float = 60) -> None:
+        """Return when the group has committed at least so many offsets in all."""
+        wait_until(lambda: sum(self.committed().values()) >= offsets, seconds, "the group's commit")
+
+    def wait_for_end(self, seconds: float = 120) -> None:
+        """Return when the group has no lag."""
+        wait_until(lambda: self.lag() == 0, seconds, "the end of the log")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Return when the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
