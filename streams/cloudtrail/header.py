@@ -64,7 +64,12 @@ def _read_leniently(fields: dict[str, msgspec.Raw]) -> Header:
         addendum=folded.get("addendum", ABSENT),
         management_event=_flag(text(folded.get("managementevent", ABSENT))),
     )
-    header.event_name = header.event_name or _stand_in_name(header, folded)
+    insight = members(folded.get("insightdetails", ABSENT))
+    # An insight is about an API; an aggregated record spans many, and its type says what it is.
+    header.event_name = (
+        header.event_name or text(insight.get("eventname", ABSENT)) or header.event_type
+    )
+    header.event_source = header.event_source or text(insight.get("eventsource", ABSENT))
     header.event_time = header.event_time or text(
         members(folded.get("timewindow", ABSENT)).get("windowstart", ABSENT)
     )
@@ -74,11 +79,3 @@ def _read_leniently(fields: dict[str, msgspec.Raw]) -> Header:
 def _flag(value: str) -> bool | None:
     return {"true": True, "false": False}.get(value.lower())
 
-
-def _stand_in_name(header: Header, folded: dict[str, msgspec.Raw]) -> str:
-    """Name an event without a name: by the API an insight is about, else by its type.
-
-    An aggregated record spans many names; its type says what it is, and it is never counted.
-    """
-    insight = members(folded.get("insightdetails", ABSENT))
-    return text(insight.get("eventname", ABSENT)) or header.event_type
