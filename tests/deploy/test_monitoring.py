@@ -97,6 +97,59 @@ def test_the_label_check_sees_every_place_a_label_can_stand_in() -> None:
     assert list(labels_in(query)) == ["a", "b", "e", "f", "c", "d"]
 
 
+def panel_query(title: str) -> str:
+    (panel,) = [panel for panel in panels_of_data() if panel["title"] == title]
+    return str(panel["targets"][0]["expr"])
+
+
+def test_the_cost_counts_each_event_once_though_every_worker_exports_the_price(
+    promtool: str, tmp_path: Path
+) -> None:
+    """Two workers, one data event a second each, a millionth of a dollar an event."""
+    series = [
+        (f'{name}{{instance="{worker}", event_category="Data"{more}}}', values)
+        for worker in ("a:9108", "b:9108")
+        for name, more, values in (
+            ("trailstreams_events_total", ', initiator="direct", region="eu-central-1"', "0+60x10"),
+            ("trailstreams_price_dollars_per_event", "", "0.000001x10"),
+        )
+    ]
+    query = panel_query("CloudTrail cost a day, at this rate")
+    assert evaluate(promtool, tmp_path, query, series, ('{initiator="direct"}', 86400 * 2e-6)) == ""
+
+
+def test_late_events_and_duplicates_are_told_apart(promtool: str, tmp_path: Path) -> None:
+    series = [("trailstreams_late_events_total", "0+60x10")]
+    query = panel_query("Late, too late and duplicate events")
+    assert evaluate(promtool, tmp_path, query, series, ('{fate="late"}', 1.0)) == ""
+    assert evaluate(promtool, tmp_path, query, series, ('{fate="duplicate"}', 1.0)) != ""
+
+
+def evaluate(
+    promtool: str,
+    directory: Path,
+    query: str,
+    series: list[tuple[str, str]],
+    sample: tuple[str, float],
+) -> str:
+    """Let promtool evaluate a query over series; return what it has against the expected sample."""
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series],
+        "promql_expr_test": [
+            {
+                "expr": query,
+                "eval_time": "10m",
+                "exp_samples": [{"labels": sample[0], "value": sample[1]}],
+            }
+        ],
+    }
+    file = directory / "test.yaml"
+    file.write_text(yaml.safe_dump({"tests": [test]}))
+    tested = run(promtool, "test", "rules", file)
+    return "" if tested.returncode == 0 else tested.stdout + tested.stderr
+
+
 def test_panels_do_not_overlap_and_fill_their_lines() -> None:
     cells: dict[tuple[int, int], str] = {}
     for panel in DASHBOARD["panels"]:
