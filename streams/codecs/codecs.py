@@ -185,7 +185,7 @@ class Codecs:
         """Return where the body begins; raise CodecError where a known `name` did not write it."""
         schema = self._writer(raw)
         if schema.name != name:
-            raise CodecError(f"expected a {name}, not a {schema.name}")
+            raise CodecError(f"expected the schema {name}, not {schema.name}")
         return header_length(raw)
 
     def _writer(self, raw: bytes) -> Schema:
