@@ -1,0 +1,1 @@
+"""Sources: what reads CloudTrail records somewhere and publishes them to the records topic."""

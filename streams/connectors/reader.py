@@ -1,0 +1,128 @@
+"""Read a topic from outside any consumer group: for eyes, for positions, for tests."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+
+from streams.connectors.outage import CONTACT_SECONDS, Outage
+from streams.errors import KafkaUnavailableError
+from streams.settings import Settings
+from streams.topics import kafka_client_config
+
+_BATCH = 500
+_POLL_SECONDS = 0.2
+_STALLED_SECONDS = 60.0
+"""A reader that knows there is more and gets nothing for this long has lost its broker."""
+
+
+class Message(NamedTuple):
+    """One record of a topic as it is stored."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Append time: when the broker took it."""
+    key: bytes | None
+    value: bytes | None
+    """None is a tombstone."""
+
+
+def read(
+    settings: Settings,
+    topic: str,
+    *,
+    from_beginning: bool = True,
+    until_end: bool = False,
+    until_idle_seconds: float | None = None,
+) -> Iterator[Message]:
+    """Yield committed messages of all partitions of a topic, each partition in its order.
+
+    Nothing is committed and no group is joined, so any number may read beside each other.
+    `until_end` stops at the present end of every partition, `until_idle_seconds` when nothing came
+    for so long; with neither, reading goes on until the iterator is closed.
+    Raise KafkaUnavailableError when the broker is away or the topic is missing.
+    """
+    outage = Outage(settings.kafka_bootstrap_servers)
+    consumer = _consumer(settings, outage)
+    try:
+        partitions = _partitions(consumer, topic, outage)
+        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+        consumer.assign([TopicPartition(topic, number, start) for number in partitions])
+        unread = set(partitions) if until_end else {-1}
+        patience = _STALLED_SECONDS if until_end else until_idle_seconds
+        heard = time.monotonic()
+        while unread and (patience is None or time.monotonic() - heard < patience):
+            for message in _fetch(consumer, unread, outage):
+                heard = time.monotonic()
+                yield message
+        if until_end and unread:
+            raise outage.failure(f"reading {topic} stopped for {_STALLED_SECONDS:.0f} s")
+    finally:
+        consumer.close()
+
+
+def latest(settings: Settings, topic: str) -> Mapping[bytes, bytes]:
+    """Return the last value of each key of a compacted topic, up to its present end."""
+    values: dict[bytes, bytes] = {}
+    for message in read(settings, topic, until_end=True):
+        if message.key is None:
+            continue
+        if message.value is None:
+            values.pop(message.key, None)
+        else:
+            values[message.key] = message.value
+    return values
+
+
+def _consumer(settings: Settings, outage: Outage) -> Consumer:
+    return Consumer(
+        kafka_client_config(settings)
+        | {
+            "group.id": f"{settings.app_id}-reader",  # librdkafka wants one; nothing joins it
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "error_cb": outage.noticed,
+        }
+    )
+
+
+def _partitions(consumer: Consumer, topic: str, outage: Outage) -> Sequence[int]:
+    try:
+        metadata = consumer.list_topics(topic, timeout=CONTACT_SECONDS).topics[topic]
+    except KafkaException as error:
+        raise outage.failure("no Kafka broker", error.args[0]) from error
+    if metadata.error is not None:
+        raise KafkaUnavailableError(
+            f"topic {topic}: {metadata.error.str()}; `trailstreams topics apply` creates it"
+        )
+    return sorted(metadata.partitions)
+
+
+def _fetch(consumer: Consumer, unread: set[int], outage: Outage) -> Iterator[Message]:
+    for raw in consumer.consume(_BATCH, timeout=_POLL_SECONDS):
+        error = raw.error()
+        if error is None:
+            yield Message(
+                cast("str", raw.topic()),
+                cast("int", raw.partition()),
+                cast("int", raw.offset()),
+                raw.timestamp()[1],
+                raw.key(),
+                raw.value(),
+            )
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            unread.discard(raw.partition())
+        else:
+            raise outage.failure(f"reading {raw.topic()} failed", error)
