@@ -29,7 +29,7 @@ class Rhythm(StrEnum):
     DAILY = "daily"
     """More by day than by night, as what customers cause."""
     OFFICE = "office"
-    """People: working hours, hardly anything at night and at weekends."""
+    """People: working hours, little at night and at weekends."""
     HOURLY = "hourly"
     """A job once an hour, all its calls within one step."""
     NIGHTLY = "nightly"
@@ -66,8 +66,8 @@ def _daily(step: int) -> float:
 
 def _office(step: int) -> float:
     if (step // _STEPS_A_DAY + _EPOCH_WEEKDAY) % 7 >= 5:
-        return 0.1
-    return 0.1 + 5.0 * max(0.0, math.cos((_hour(step) - 13) / 24 * 2 * math.pi)) ** 2
+        return 0.3
+    return 0.3 + 3.9 * max(0.0, math.cos((_hour(step) - 13) / 24 * 2 * math.pi)) ** 2
 
 
 def _hourly(step: int) -> float:

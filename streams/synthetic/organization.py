@@ -66,7 +66,8 @@ _PROGRAMS: tuple[tuple[str, Rhythm, str], ...] = (
         Rhythm.HOURLY,
         (
             "ec2:DescribeSecurityGroups=3 ec2:DescribeVolumes=3 s3:GetBucketAcl=3 "
-            "config:DescribeConfigRules=1 iam:ListUsers=1 organizations:ListAccounts=1"
+            "autoscaling:DescribeAutoScalingGroups=2 config:DescribeConfigRules=1 iam:ListUsers=1 "
+            "organizations:ListAccounts=1"
         ),
     ),
     ("report-job", Rhythm.NIGHTLY, "s3:GetObject=2 backup:StartBackupJob=1"),
@@ -126,7 +127,7 @@ def _others(account: str, region: str) -> Iterator[tuple[Caller, str]]:
     linked = callers.service_linked(account, "autoscaling", "AWSServiceRoleForAutoScaling")
     yield (
         linked,
-        "autoscaling:DescribeAutoScalingGroups=2 elasticloadbalancing:DescribeTargetHealth=3",
+        "ec2:DescribeInstances=3 elasticloadbalancing:DescribeTargetHealth=3",
     )
     yield (
         callers.user(account, "ci-runner"),

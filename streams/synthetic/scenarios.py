@@ -25,7 +25,7 @@ _LAST_MS = 2_145_916_800_000
 
 # A fair detector judges a series after a day; half a day more settles its baseline.
 _LEARNING_MS = 36 * HOUR_MS
-_BUSY_ENOUGH = 8.0
+_BUSY_ENOUGH = 6.0
 
 
 class Kind(StrEnum):
@@ -160,7 +160,7 @@ def _demo(
         api=apis["dynamodb:GetItem"],
         account_id=account,
         region=REGIONS[1],
-        rate=20,
+        rate=12,
     )
     shift_ms = start_ms + 50 * HOUR_MS
     shift = _injection(Kind.LEVEL_SHIFT, deployed, shift_ms, end_ms - shift_ms, 1.6)
@@ -192,7 +192,7 @@ def _random_injections(
     for number, slot in enumerate(range(start_ms, end_ms - 2 * slot_ms, slot_ms)):
         offset_ms = int(rng.integers(0, slot_ms - longest_ms))
         minutes = int(rng.choice([20, 30, 45, 60]))
-        factor = float(rng.choice([4, 5, 8, 10]))
+        factor = float(rng.choice([5, 6, 8, 10]))
         habit = others[number % len(others)]
         injections.append(_injection(Kind.SPIKE, habit, slot + offset_ms, minutes * 60_000, factor))
     return tuple(injections)

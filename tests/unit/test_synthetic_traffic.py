@@ -252,7 +252,7 @@ def test_each_injection_changes_one_steady_series_after_a_day_of_quiet(name: str
     for label in made.injections:
         (habit,) = [habit for habit in made.habits if label.changes(habit)]
         assert habit.rhythm is Rhythm.STEADY
-        assert habit.rate >= 8
+        assert habit.rate >= 6
         assert label.start_ms >= made.start_ms + 36 * HOUR_MS
         assert label.start_ms < label.end_ms <= made.end_ms
         assert label.start_ms % STEP_MS == label.end_ms % STEP_MS == 0
@@ -274,7 +274,7 @@ def test_an_injection_multiplies_the_calls_of_its_series_while_it_lasts() -> Non
 
 def test_demo_is_small() -> None:
     per_step = sum(habit.rate for habit in demo().habits)
-    assert 250_000 <= per_step * DEMO_MS / STEP_MS <= 400_000
+    assert 230_000 <= per_step * DEMO_MS / STEP_MS <= 400_000
     assert 200 <= len(demo().habits) <= 500
 
 
@@ -314,8 +314,8 @@ def test_people_work_by_day_and_rest_at_weekends() -> None:
 
     monday_noon, monday_night = DEFAULT_START_MS + 12 * HOUR_MS, DEFAULT_START_MS
     saturday_noon = monday_noon + 5 * 24 * HOUR_MS
-    assert calls(monday_noon) > 10 * calls(monday_night)
-    assert calls(monday_noon) > 10 * calls(saturday_noon)
+    assert calls(monday_noon) > 5 * calls(monday_night)
+    assert calls(monday_noon) > 5 * calls(saturday_noon)
 
 
 def test_every_api_is_used_by_someone() -> None:
