@@ -55,12 +55,9 @@ def create_app(settings: Settings, runtime: Runtime) -> EngineApp:
         stream_recovery_delay=0.0,
         web_enabled=False,
         TableManager=TableManager,
+        consumer_group_instance_id=static or None,
         # A static member must come back under the same address, or Faust's assignor refuses it.
-        **(
-            {"consumer_group_instance_id": static, "canonical_url": f"http://{static}"}
-            if static
-            else {}
-        ),
+        canonical_url=f"http://{static}" if static else None,
     )
     app.runtime = runtime
     app.topic_id = lambda topic: topic_id(settings, topic)

@@ -15,10 +15,10 @@ WAITING_CHUNKS = 8
 class RawChunks(faust.Schema):  # type: ignore[type-arg]
     """Hands the transport's chunks on as they are."""
 
-    def loads_key(self, app: AppT[Any], message: Message, **_: Any) -> None:
+    def loads_key(self, app: AppT, message: Message, **_: Any) -> None:
         """Return nothing: a chunk has many keys."""
 
-    def loads_value(self, app: AppT[Any], message: Message, **_: Any) -> Any:  # noqa: ARG002
+    def loads_value(self, app: AppT, message: Message, **_: Any) -> Any:  # noqa: ARG002
         """Return the chunk."""
         return message.value
 

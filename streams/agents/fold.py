@@ -1,29 +1,50 @@
 """One partition of CloudTrail counting on the engine: bytes in, rows, records and metrics out."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from streams.cloudtrail.record import Activity, Origin, Reason, Rejected
+import msgspec
+
+from streams.cloudtrail.record import Activity, Origin, Reason, Rejected, TrailRecord
 from streams.codecs import (
     CodecError,
     Codecs,
     DeadLetter,
-    columns,
     decode_activity,
     header_length,
     partition_of,
 )
-from streams.engine.job import Chunk, Output
+from streams.counting.watermark import PROGRESS_EVENT_SOURCE
+from streams.detection.anomaly import Evidence
+from streams.detection.watch import WatchConfig
+from streams.engine.job import Chunk, Output, Record
 from streams.errors import StateError
 from streams.metrics import Metrics, PartitionStatus
-from streams.state.partition import Partition, PartitionConfig, Snapshot
+from streams.settings import Settings
+from streams.state.partition import Partition, PartitionConfig
+from streams.state.snapshot import Snapshot
 from streams.topics import TopicNames
 
 UNREADABLE = Activity("", "", "trailstreams.unreadable", "", "", "none", "", "", "")
 """Stands for a key that cannot be read; `none` is never counted."""
-PROGRESS_SOURCE = "trailstreams.internal"
 SOURCE_ID = "worker"
 """What dead letters of a worker name as their source."""
+
+
+def partition_config(settings: Settings) -> PartitionConfig:
+    """Return what a partition's counts and detection depend on."""
+    window_ms = settings.window_seconds * 1000
+    return PartitionConfig(
+        app=settings.app_id,
+        window_ms=window_ms,
+        amendment_ms=settings.amendment_seconds * 1000,
+        watch=WatchConfig(
+            app=settings.app_id,
+            window_ms=window_ms,
+            threshold=settings.anomaly_threshold,
+            max_series=settings.max_series,
+        ),
+    )
 
 
 class CountingFold:
@@ -31,28 +52,26 @@ class CountingFold:
 
     def __init__(
         self,
-        *,
         partition: int,
-        partitions: int,
-        config: PartitionConfig,
         rows: Mapping[bytes, bytes],
+        *,
+        settings: Settings,
         codecs: Codecs,
-        topics: TopicNames,
         metrics: Metrics,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._number = partition
-        self._partitions = partitions
+        self._partitions = settings.kafka_partitions
         self._codecs = codecs
-        self._topics = topics
+        self._topics = TopicNames.of(settings)
         self._metrics = metrics
-        self._clock = clock
         self._unreadable_keys: set[bytes] = set()
         self._dead_letters: list[tuple[bytes, bytes]] = []
         self._oldest: list[tuple[int, int]] = []
         self._records = 0
         self._lag_records = 0
-        self._state = Partition(config, self._decode_key, rows)
+        self._state = Partition(
+            partition_config(settings), self._decode_key, rows, decode_body=decode_activity
+        )
 
     @property
     def dirty_rows(self) -> int:
@@ -63,25 +82,25 @@ class CountingFold:
         """Count a chunk; records that cannot be read become dead letters, never a stop."""
         if not chunk.records:
             return
-        offsets, stamps, keys, values = zip(*chunk.records, strict=True)
-        leading = columns(values, strict=False)
+        leading = self._codecs.columns([record[3] for record in chunk.records])
         bad = set(leading.bad)
+        records = chunk.records
         if bad:
-            good = [at for at in range(len(keys)) if at not in bad]
-            keys = tuple(keys[at] for at in good)
-            stamps_ms = [stamps[at] for at in good]
+            good = [at for at in range(len(records)) if at not in bad]
+            records = [records[at] for at in good]
             leading = leading._replace(ids=leading.ids[good], times_ms=leading.times_ms[good])
-        else:
-            good, stamps_ms = [], stamps
-        yield from self._state.fold(keys, leading.ids, leading.times_ms, stamps_ms)
-        self._sample(chunk, good)
+        keys = [record[2] or b"" for record in records]
+        appended_ms = [record[1] for record in records]
+        yield from self._state.fold(keys, leading.ids, leading.times_ms, appended_ms)
+        for at, series in self._state.evidence_wanted:
+            self._sample(records[at], series)
         if self._unreadable_keys:
             bad |= {at for at, record in enumerate(chunk.records) if self._is_unreadable(record[2])}
         for at in sorted(bad):
-            self._reject(offsets[at], values[at])
-        self._records += len(offsets)
-        if len(leading.times_ms):
-            self._oldest.append((int(leading.times_ms.min()), min(stamps)))
+            self._reject(chunk.records[at])
+        self._records += len(chunk.records)
+        if records:
+            self._oldest.append((int(leading.times_ms.min()), min(appended_ms)))
 
     def snapshot(self) -> Output:
         """Return all that changed, with derived records encoded for their topics."""
@@ -127,7 +146,7 @@ class CountingFold:
         metrics.too_late(counted.too_late)
         for anomaly in snapshot.anomalies:
             metrics.anomaly_started(anomaly)
-        now = self._clock()
+        now = time.time()
         for event_ms, append_ms in oldest:
             metrics.counted(
                 event_seconds=now - event_ms / 1000, publish_seconds=now - append_ms / 1000
@@ -153,7 +172,7 @@ class CountingFold:
         except (CodecError, TypeError):
             self._unreadable_keys.add(raw)
             return b"", UNREADABLE
-        if activity.event_source != PROGRESS_SOURCE:
+        if activity.event_source != PROGRESS_EVENT_SOURCE:
             self._check_partition(activity)
         return body, activity
 
@@ -166,18 +185,42 @@ class CountingFold:
                 "with another partitioner or partition count writes to the records topic"
             )
 
-    def _is_unreadable(self, key: bytes | None) -> bool:
-        return key is None or key in self._unreadable_keys
+    def _sample(self, record: Record, series: int) -> None:
+        """Decode one record of an open anomaly: the only values a worker ever decodes."""
+        try:
+            decoded = self._codecs.decode_trail_record(record[3] or b"")
+        except CodecError:
+            # Its leading fields counted; what cannot be read is no evidence.
+            return
+        evidence = Evidence(
+            event_id=_text(decoded, "eventID"),
+            topic=self._topics.records,
+            partition=self._number,
+            offset=record[0],
+            origin=f"{decoded.origin.object}#{decoded.origin.index}",
+        )
+        self._state.watch.add_sample(
+            series, evidence, _text(decoded, "userAgent"), _text(decoded, "sourceIPAddress")
+        )
 
-    def _reject(self, offset: int, value: bytes | None) -> None:
-        origin = Origin(f"{self._topics.records}/{self._number}", offset)
+    def _is_unreadable(self, key: bytes | None) -> bool:
+        return (key or b"") in self._unreadable_keys
+
+    def _reject(self, record: Record) -> None:
+        origin = Origin(f"{self._topics.records}/{self._number}", record[0])
         rejected = Rejected(
             reason=Reason.UNREADABLE,
             error="the record's key or value is no Avro of a known schema",
             origin=origin,
-            raw=value or b"",
+            raw=record[3] or b"",
         )
         letter = DeadLetter.of(
-            rejected, source_id=SOURCE_ID, rejected_at_ms=int(self._clock() * 1000)
+            rejected, source_id=SOURCE_ID, rejected_at_ms=int(time.time() * 1000)
         )
         self._dead_letters.append((letter.key, self._codecs.dead_letter(letter)))
+
+
+def _text(record: TrailRecord, member: str) -> str:
+    raw = record.fields.get(member)
+    value = msgspec.json.decode(raw) if raw is not None else ""
+    return value if isinstance(value, str) else str(value)

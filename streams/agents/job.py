@@ -1,12 +1,11 @@
-"""CloudTrail counting as a job of the engine: what to read, what to write, what state depends on."""
+"""CloudTrail counting as a job of the engine: what it reads, writes, and depends on."""
 
 from collections.abc import Mapping
 
 from streams.agents.fold import CountingFold
-from streams.codecs import Codecs
+from streams.codecs import Codecs, load_schemas
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.state.partition import PartitionConfig
 from streams.topics import TopicNames
 
 
@@ -20,25 +19,22 @@ class CountingJob:
         self._settings = settings
         self._codecs = codecs
         self._metrics = metrics
-        self._topics = TopicNames.of(settings)
         self._folds: dict[int, CountingFold] = {}
-        self.source_topic = self._topics.records
+        self.source_topic = TopicNames.of(settings).records
         self.changelog_topic = settings.changelog_topic
         self.built_with: Mapping[str, str] = {
             "window_seconds": str(settings.window_seconds),
             "partitions": str(settings.kafka_partitions),
-            "key_schema": codecs.fingerprint("ActivityKey").hex(),
+            "key_schema": load_schemas()["ActivityKey"].fingerprint.hex(),
         }
 
     def open(self, partition: int, rows: Mapping[bytes, bytes]) -> CountingFold:
         """Rebuild a partition's counts, baselines and open anomalies from its rows."""
         fold = CountingFold(
-            partition=partition,
-            partitions=self._settings.kafka_partitions,
-            config=PartitionConfig.of(self._settings),
-            rows=rows,
+            partition,
+            rows,
+            settings=self._settings,
             codecs=self._codecs,
-            topics=self._topics,
             metrics=self._metrics,
         )
         self._folds[partition] = fold
@@ -57,6 +53,6 @@ class CountingJob:
         if (fold := self._folds.get(partition)) is not None:
             fold.lag(records)
 
-    def ready(self, ready: bool) -> None:  # noqa: FBT001
+    def ready(self, ready: bool) -> None:
         """Show readiness."""
         self._metrics.ready(ready)

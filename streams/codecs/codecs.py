@@ -26,11 +26,8 @@ from streams.codecs.schemas import Schema, load_schemas, make_schema
 from streams.codecs.trail import trail_datum, trail_record
 from streams.codecs.varint import CodecError, decode_long, encode_long
 from streams.counting.counts import ActivityCount
+from streams.counting.watermark import progress_activity
 from streams.detection.anomaly import Anomaly
-
-PROGRESS_SOURCE = "trailstreams.internal"
-PROGRESS_NAME = "Progress"
-
 
 _FROZEN = ("ActivityKey", "ActivityWindow")
 _UNREADABLE = (EOFError, IndexError, KeyError, OverflowError, TypeError, ValueError)
@@ -91,13 +88,7 @@ class Codecs:
 
     def progress(self, instance_id: str, up_to_ms: int) -> tuple[bytes, bytes]:
         """Return key and value of a Progress: nothing older will still come from the instance."""
-        empty = dict.fromkeys(Activity._fields, "")
-        activity = Activity(**empty)._replace(
-            event_source=PROGRESS_SOURCE,
-            event_name=PROGRESS_NAME,
-            initiator="none",
-            principal=instance_id,
-        )
+        activity = progress_activity(instance_id)
         record = TrailRecord(
             activity=activity,
             dedup_id=bytes(16),

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.cloudtrail.record import Activity
+
 PROGRESS_EVENT_SOURCE = "trailstreams.internal"
 """The reserved `event_source` of Progress records; their principal is the instance id."""
+
+PROGRESS_EVENT_NAME = "Progress"
 
 DEAD_AFTER_MS = 300_000
 """A source silent for this long on the liveness clock no longer holds the watermark back."""
@@ -13,6 +17,21 @@ DEAD_AFTER_MS = 300_000
 LONGEST_STEP_MS = 60_000
 """What one pause between two Progress records may add to the liveness clock: a pause of all
 sources kills none of them."""
+
+
+def progress_activity(instance_id: str) -> Activity:
+    """Return the key of a source instance's Progress records."""
+    return Activity(
+        account_id="",
+        region="",
+        event_source=PROGRESS_EVENT_SOURCE,
+        event_name=PROGRESS_EVENT_NAME,
+        event_category="",
+        initiator="none",
+        caller_account_id="",
+        principal=instance_id,
+        error_code="",
+    )
 
 
 class SourceProgress(NamedTuple):
