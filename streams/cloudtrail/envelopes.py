@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from streams.cloudtrail.gunzip import unpack
+from streams.cloudtrail.gunzip import Unpacked, unpack
 from streams.cloudtrail.json_text import OBJECT
 from streams.cloudtrail.parse import MAX_RECORD_BYTES
 from streams.cloudtrail.record import Filtered, Origin, Reason, Rejected, Skipped
@@ -65,9 +65,10 @@ def read_object(
 
     Takes gzip of any number of members, or plain text; a log file, an array, a single record,
     records line by line or one after the other.
-    An object of more than `max_bytes` unpacked is rejected as a whole. Of a cut or damaged one the
-    complete records come first and the rest is one Rejected. An object in which nothing looks like
-    a record is one Rejected; a digest file is one Skipped; an empty `Records` yields nothing.
+    An object of more than `max_bytes` unpacked is rejected as a whole. Of a cut one the complete
+    records come first and the rest is one Rejected; so it is with one damaged inside a gzip member,
+    but none of that member's records come. An object in which nothing looks like a record is one
+    Rejected; a digest file is one Skipped; an empty `Records` yields nothing.
     Holds the unpacked object in memory. Raises only what `source` raises.
     """
     unpacked = unpack(source, max_bytes)
@@ -77,7 +78,7 @@ def read_object(
     else:
         content = _content(unpacked.data)
         if unpacked.damage:
-            content = _with_damage(content, unpacked.damage)
+            content = _with_damage(content, unpacked)
     for index, raw in enumerate(content.records):
         yield RawRecord(raw, Origin(name, index))
     if content.skipped:
@@ -87,9 +88,10 @@ def read_object(
         yield Rejected(reason=reason, error=error, origin=Origin(name, -1), raw=raw)
 
 
-def _with_damage(content: Content, damage: str) -> Content:
-    rest = content.fault.raw if content.fault else b""
-    return content._replace(fault=Fault(Reason.TRUNCATED, f"expected gzip, but {damage}", rest))
+def _with_damage(content: Content, unpacked: Unpacked) -> Content:
+    rest = (content.fault.raw if content.fault else b"") + unpacked.damaged
+    fault = Fault(Reason.TRUNCATED, f"expected whole gzip: {unpacked.damage}", rest)
+    return content._replace(fault=fault)
 
 
 def _content(data: bytes) -> Content:

@@ -1,4 +1,8 @@
-"""Unpack an object within bounds, and as much of a damaged one as there is."""
+"""Unpack an object within bounds, and of a bad one what can be relied on.
+
+A cut stream is right up to its end. A damaged one may go on for long, wrongly, before zlib or the
+checksum notices: of its last member nothing can be believed, and a wrong record is worse than none.
+"""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +20,8 @@ class Unpacked(NamedTuple):
     data: bytes
     damage: str = ""
     """What is wrong with the gzip stream after `data`; empty if nothing is."""
+    damaged: bytes = b""
+    """The packed bytes in which the damage was noticed, at most 64 KiB."""
     too_large: bool = False
 
 
@@ -47,7 +53,7 @@ def _join(chunks: Iterable[bytes], max_bytes: int) -> Unpacked:
 
 def _gunzip(chunks: Iterable[bytes], max_bytes: int) -> Unpacked:
     data = bytearray()
-    member = zlib.decompressobj(_GZIP_WINDOW)
+    member, verified = zlib.decompressobj(_GZIP_WINDOW), 0
     for piece in _slices(chunks):
         pending = piece
         while pending:
@@ -55,33 +61,18 @@ def _gunzip(chunks: Iterable[bytes], max_bytes: int) -> Unpacked:
                 pending = pending.lstrip(b"\0")  # padding after a member is allowed
                 if not pending:
                     break
-                member = zlib.decompressobj(_GZIP_WINDOW)
-            before, room = member.copy(), max_bytes + 1 - len(data)
+                member, verified = zlib.decompressobj(_GZIP_WINDOW), len(data)
             try:
-                data += member.decompress(pending, room)
+                data += member.decompress(pending, max_bytes + 1 - len(data))
             except zlib.error as error:
-                data += _until_error(before, pending, room)
-                return Unpacked(bytes(data), str(error), len(data) > max_bytes)
+                return Unpacked(bytes(data[:verified]), str(error), pending)
             if len(data) > max_bytes:
                 return Unpacked(bytes(data), too_large=True)
             pending = member.unused_data
-    return Unpacked(bytes(data), "" if member.eof else "the gzip stream is cut")
+    return Unpacked(bytes(data), "" if member.eof else "the stream is cut")
 
 
 def _slices(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         for start in range(0, len(chunk), _SLICE_BYTES):
             yield chunk[start : start + _SLICE_BYTES]
-
-
-def _until_error(member: "zlib._Decompress", pending: bytes, room: int) -> bytes:
-    """Unpack byte by byte what zlib throws away when an error comes later in the same call."""
-    data = bytearray()
-    for position in range(len(pending)):
-        try:
-            data += member.decompress(pending[position : position + 1], room - len(data))
-        except zlib.error:
-            break
-        if len(data) >= room:
-            break
-    return bytes(data)

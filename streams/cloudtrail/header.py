@@ -78,4 +78,3 @@ def _read_leniently(fields: dict[str, msgspec.Raw]) -> Header:
 
 def _flag(value: str) -> bool | None:
     return {"true": True, "false": False}.get(value.lower())
-

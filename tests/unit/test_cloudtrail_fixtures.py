@@ -91,9 +91,8 @@ CLOUDWATCH = [
     ),
 ]
 OIDC = f"arn:aws:iam::{HERE}:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"
-SSO_ROLE = (
-    f"arn:aws:iam::{HERE}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Example_0123456789abcdef"
-)
+SSO_FOLDER = f"arn:aws:iam::{HERE}:role/aws-reserved/sso.amazonaws.com"
+SSO_ROLE = f"{SSO_FOLDER}/AWSReservedSSO_Example_0123456789abcdef"
 IDENTITY_STORE = f"arn:aws:identitystore::{HERE}:identitystore/d-9067642ac7"
 IDENTITIES = [
     (key("s3", "ListBuckets", "console", f"arn:aws:iam::{HERE}:root"), "console-agent"),
@@ -126,7 +125,11 @@ IDENTITIES = [
     ),
     (
         key(
-            "sts", "AssumeRoleWithSAML", "direct", "examplequalifier=/someone@example.com", caller=""
+            "sts",
+            "AssumeRoleWithSAML",
+            "direct",
+            "examplequalifier=/someone@example.com",
+            caller="",
         ),
         "otherwise",
     ),
@@ -207,15 +210,13 @@ SHAPES = [
         ("shapes.ndjson", SHAPES),
     ],
 )
-def test_each_fixture_counts_as_expected(
-    file: str, expected: list[tuple[Activity, str]]
-) -> None:
+def test_each_fixture_counts_as_expected(file: str, expected: list[tuple[Activity, str]]) -> None:
     assert expected == [(record.activity, record.initiator_rule) for record in read(file)]
 
 
 def test_only_calls_are_counted() -> None:
     """Corrections and summaries are not calls; late first deliveries and network activity are."""
-    assert [False, True, True, True] == [is_counted(r.activity) for r in read("addenda.ndjson")]
+    assert [is_counted(r.activity) for r in read("addenda.ndjson")] == [False, True, True, True]
     shapes = read("shapes.ndjson")
     uncounted = {r.activity.event_category for r in shapes if not is_counted(r.activity)}
     assert {"Insight", "Aggregated"} == uncounted
@@ -224,33 +225,33 @@ def test_only_calls_are_counted() -> None:
 def test_sources_filter_summaries_and_nothing_else() -> None:
     reasons = [filtered_reason(record.activity) for record in read("shapes.ndjson")]
 
-    assert [Filtered.INSIGHT, Filtered.AGGREGATED] == [reason for reason in reasons if reason]
+    assert [reason for reason in reasons if reason] == [Filtered.INSIGHT, Filtered.AGGREGATED]
     assert not any(filtered_reason(record.activity) for record in read("addenda.ndjson"))
 
 
 def test_caller_of_another_account_is_cross_account() -> None:
     crossing = [record.cross_account for record in read("cloudwatch.ndjson")]
 
-    assert [4] == [index for index, crosses in enumerate(crossing) if crosses]
+    assert [index for index, crosses in enumerate(crossing) if crosses] == [4]
 
 
 def test_an_aggregated_record_happens_at_the_start_of_its_window() -> None:
     aggregated = read("shapes.ndjson")[4]
 
-    assert 1_714_554_600_000 == aggregated.event_time_ms
+    assert aggregated.event_time_ms == 1_714_554_600_000
 
 
 def test_event_time_with_zone_and_fraction_is_utc_milliseconds() -> None:
-    assert PUBLISHED_MS + 250 == read("shapes.ndjson")[8].event_time_ms
+    assert read("shapes.ndjson")[8].event_time_ms == PUBLISHED_MS + 250
 
 
 def test_session_and_access_key_are_kept_beside_the_key() -> None:
     record = read("cloudwatch.ndjson")[3]
 
-    assert ("example-session", "ASIAIOSFODNN7EXAMPLE") == (
+    assert (
         record.session_name,
         record.access_key_id,
-    )
+    ) == ("example-session", "ASIAIOSFODNN7EXAMPLE")
 
 
 def test_dedup_ids_of_distinct_events_differ() -> None:

@@ -106,7 +106,7 @@ def test_session_name_never_reaches_the_principal_of_an_ordinary_role() -> None:
     second = first._replace(arn=SESSION + "x", principal_id="AROAEXAMPLE:b")
 
     assert principal_of(first) == principal_of(second)
-    assert "i-0123456789abcdef0" == first.session_name
+    assert first.session_name == "i-0123456789abcdef0"
 
 
 def test_identity_is_read_whatever_the_case_of_its_members() -> None:
