@@ -36,7 +36,8 @@ _METRICS_HEAD = """\
 
 Written by `python -m deploy.reference` from `streams/metrics.py`; do not edit.
 
-A worker serves them at `/metrics` on `TRAILSTREAMS_METRICS_PORT`.
+A worker serves them at `/metrics` on `TRAILSTREAMS_METRICS_PORT`,
+a source does with `--serve-metrics`.
 Counters of events move after the commit that made the counts durable,
 never while a partition recovers.
 Metrics with the label `partition`, `anomalies_active`, `anomaly_info`, `series` and

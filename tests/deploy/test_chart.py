@@ -71,10 +71,15 @@ def render(helm: Any, values: dict[str, Any], name: str = "example") -> list[Man
     return [manifest for text in texts if (manifest := yaml.safe_load(text))]
 
 
-def by_kind(manifests: list[Manifest]) -> dict[str, Manifest]:
-    kinds = {manifest["kind"]: manifest for manifest in manifests}
-    assert len(kinds) == len(manifests)
-    return kinds
+def by_name(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Index by kind and component, for example `Service/worker`."""
+    component = "app.kubernetes.io/component"
+    names = [
+        "/".join([m["kind"], *filter(None, [m["metadata"]["labels"].get(component)])])
+        for m in manifests
+    ]
+    assert len(set(names)) == len(names)
+    return dict(zip(names, manifests, strict=True))
 
 
 def pod_specs(manifests: list[Manifest]) -> Iterator[Manifest]:
@@ -107,16 +112,20 @@ def test_every_manifest_is_valid_kubernetes(helm: Any, values: dict[str, Any]) -
     assert len(core) >= 2
 
 
-def test_the_service_monitor_is_valid_and_selects_the_worker_service(helm: Any) -> None:
+def test_the_service_monitor_is_valid_and_selects_the_services(helm: Any) -> None:
     if not SERVICE_MONITOR_CRD.exists():
         pytest.skip("the ServiceMonitor CRD is not at ../shared/crds")
-    kinds = by_kind(render(helm, EVERYTHING_ON))
-    monitor, service = kinds["ServiceMonitor"], kinds["Service"]
+    kinds = by_name(render(helm, EVERYTHING_ON))
+    monitor = kinds["ServiceMonitor"]
     (version,) = yaml.safe_load(SERVICE_MONITOR_CRD.read_text())["spec"]["versions"]
     validate(monitor, closed(version["schema"]["openAPIV3Schema"]))
-    wanted = monitor["spec"]["selector"]["matchLabels"]
-    assert wanted.items() <= service["metadata"]["labels"].items()
-    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    selector = monitor["spec"]["selector"]
+    (expression,) = selector["matchExpressions"]
+    for service in (kinds["Service/worker"], kinds["Service/source"]):
+        labels = service["metadata"]["labels"]
+        assert selector["matchLabels"].items() <= labels.items()
+        assert labels[expression["key"]] in expression["values"]
+        assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
 def closed(schema: Any) -> Any:
@@ -133,9 +142,15 @@ def closed(schema: Any) -> Any:
 
 
 def test_what_is_switched_off_is_not_there(helm: Any) -> None:
-    assert set(by_kind(render(helm, EVERYTHING_OFF))) == {"StatefulSet", "Service"}
-    everything = {"StatefulSet", "Service", "Deployment", "Job", "ServiceMonitor", "ServiceAccount"}
-    assert set(by_kind(render(helm, EVERYTHING_ON))) == everything
+    always = {"StatefulSet/worker", "Service/worker"}
+    assert set(by_name(render(helm, EVERYTHING_OFF))) == always
+    assert set(by_name(render(helm, EVERYTHING_ON))) == always | {
+        "Deployment/source",
+        "Service/source",
+        "Job/topics",
+        "ServiceMonitor",
+        "ServiceAccount",
+    }
 
 
 @VARIANTS
@@ -170,7 +185,7 @@ def test_the_worker_accepts_the_environment_it_is_given(helm: Any, values: dict[
 
 
 def test_the_worker_is_a_static_member_of_its_group_named_after_its_pod(helm: Any) -> None:
-    worker = by_kind(render(helm, {}))["StatefulSet"]["spec"]
+    worker = by_name(render(helm, {}))["StatefulSet/worker"]["spec"]
     pod = worker["template"]["spec"]
     (container,) = pod["containers"]
     (name,) = [e for e in container["env"] if e["name"].endswith("GROUP_INSTANCE_ID")]
@@ -181,23 +196,41 @@ def test_the_worker_is_a_static_member_of_its_group_named_after_its_pod(helm: An
     assert paths == {"livenessProbe": "/healthz", "readinessProbe": "/readyz"}
 
 
-def test_the_service_finds_the_workers_and_only_them(helm: Any) -> None:
-    manifests = render(helm, {})
-    kinds = by_kind(manifests)
-    service = kinds["Service"]["spec"]
-    worker, source = kinds["StatefulSet"]["spec"], kinds["Deployment"]["spec"]
-    assert service["clusterIP"] == "None"
-    assert worker["serviceName"] == kinds["Service"]["metadata"]["name"]
-    assert service["selector"].items() <= worker["template"]["metadata"]["labels"].items()
-    assert not service["selector"].items() <= source["template"]["metadata"]["labels"].items()
+@pytest.mark.parametrize(
+    ("service", "found", "others"),
+    [
+        ("Service/worker", "StatefulSet/worker", "Deployment/source"),
+        ("Service/source", "Deployment/source", "StatefulSet/worker"),
+    ],
+)
+def test_a_service_finds_its_own_pods_and_only_them(
+    helm: Any, service: str, found: str, others: str
+) -> None:
+    kinds = by_name(render(helm, {}))
+    spec = kinds[service]["spec"]
+    assert spec["clusterIP"] == "None"
+    templates = [kinds[name]["spec"]["template"] for name in (found, others)]
+    labels = [template["metadata"]["labels"].items() for template in templates]
+    assert [spec["selector"].items() <= items for items in labels] == [True, False]
+    ports = templates[0]["spec"]["containers"][0]["ports"]
+    assert spec["ports"][0]["targetPort"] in [port["name"] for port in ports]
+    assert (
+        kinds["StatefulSet/worker"]["spec"]["serviceName"]
+        == (kinds["Service/worker"]["metadata"]["name"])
+    )
+
+
+def test_the_source_is_the_command_of_the_values_and_serves_its_metrics(helm: Any) -> None:
+    pod = by_name(render(helm, EVERYTHING_ON))["Deployment/source"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == ["source", "files", "/trails", "--serve-metrics"]
 
 
 def test_another_metrics_port_reaches_the_setting_the_container_and_the_service(helm: Any) -> None:
-    kinds = by_kind(render(helm, {"settings": {"metrics_port": 9999}}))
-    pod = kinds["StatefulSet"]["spec"]["template"]["spec"]
+    kinds = by_name(render(helm, {"settings": {"metrics_port": 9999}}))
+    pod = kinds["StatefulSet/worker"]["spec"]["template"]["spec"]
     assert environment(pod)["TRAILSTREAMS_METRICS_PORT"] == "9999"
     assert pod["containers"][0]["ports"] == [{"name": "metrics", "containerPort": 9999}]
-    assert kinds["Service"]["spec"]["ports"][0]["port"] == 9999
+    assert kinds["Service/worker"]["spec"]["ports"][0]["port"] == 9999
 
 
 def test_the_password_comes_from_the_secret_and_the_certificate_from_its_mount(helm: Any) -> None:
@@ -212,7 +245,7 @@ def test_the_password_comes_from_the_secret_and_the_certificate_from_its_mount(h
 
 
 def test_topics_are_applied_before_the_rest_and_need_nothing_of_it(helm: Any) -> None:
-    job = by_kind(render(helm, {}))["Job"]
+    job = by_name(render(helm, {}))["Job/topics"]
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     pod = job["spec"]["template"]["spec"]
     assert pod["containers"][0]["args"] == ["topics", "apply"]

@@ -29,7 +29,7 @@ def mounts(service: str) -> dict[str, Path]:
 
 def test_the_whole_road_is_there() -> None:
     commands = sorted(" ".join(service["command"]) for service in OURS.values())
-    assert commands == ["source synthetic", "topics apply", "worker", "worker"]
+    assert commands == ["source synthetic --serve-metrics", "topics apply", "worker", "worker"]
     assert set(SERVICES) - set(OURS) == {"kafka", "prometheus", "grafana"}
 
 
@@ -84,11 +84,12 @@ def test_images_are_pinned_and_ports_stay_on_the_loopback_interface() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_prometheus_scrapes_every_worker_on_its_metrics_port_and_loads_the_alerts() -> None:
+def test_prometheus_scrapes_workers_and_source_on_their_metrics_port_and_loads_the_alerts() -> None:
     mounted = mounts("prometheus")
     config = yaml.safe_load(mounted["/etc/prometheus/prometheus.yml"].read_text())
     (job,) = config["scrape_configs"]
-    ports = {n: s["environment"][f"{PREFIX}METRICS_PORT"] for n, s in WORKERS.items()}
+    scraped = [*WORKERS, "source"]
+    ports = {name: OURS[name]["environment"][f"{PREFIX}METRICS_PORT"] for name in scraped}
     assert job["static_configs"][0]["targets"] == [f"{name}:{port}" for name, port in ports.items()]
     (pattern,) = map(Path, config["rule_files"])
     assert list(mounted[str(pattern.parent)].glob(pattern.name))
