@@ -1,5 +1,6 @@
 """Create, correct and check the topics of the catalogue on a broker."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _ATTEMPTS = 4
 _ATTEMPT_SECONDS = 2.0
 """4 x 2 s: a starting broker answers within them, and a person waits no longer."""
 _REQUEST_SECONDS = 15.0
+_SETTLE_SECONDS = 0.05
 _MATTERS = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
 """What `check` insists on: with other values data is lost or refused. Retention is the owner's."""
 _APPLY = "`trailstreams topics apply` creates and corrects topics"
@@ -38,6 +40,11 @@ class TopicState:
     partitions: int
     """0 where the topic is missing."""
     config: Mapping[str, str]
+
+    @property
+    def misshapen(self) -> bool:
+        """Whether it is there with another number of partitions."""
+        return self.partitions not in {0, self.topic.partitions}
 
     @property
     def wrong_config(self) -> dict[str, str]:
@@ -59,7 +66,7 @@ class TopicState:
             for name, came in self.wrong_config.items()
             if name in _MATTERS
         ]
-        if self.partitions != self.topic.partitions:
+        if self.misshapen:
             lines.append(_other_partitions(self))
         return tuple(lines)
 
@@ -95,11 +102,8 @@ def apply(settings: Settings) -> dict[str, str]:
             )
         else:
             done[state.topic.name] = "unchanged"
-    misshapen = [
-        _other_partitions(state)
-        for state in states
-        if state.partitions not in {0, state.topic.partitions}
-    ]
+    admin.settle([state.topic for state in states])
+    misshapen = [_other_partitions(state) for state in states if state.misshapen]
     if misshapen:
         raise KafkaUnavailableError("\n".join(misshapen))
     return done
@@ -189,6 +193,17 @@ class _Admin:
             [resource], request_timeout=_REQUEST_SECONDS
         )
         self._results(f"configuring topic {topic.name}", futures)
+
+    def settle(self, topics: Sequence[Topic]) -> None:
+        """Wait until the broker says of the topics what its controller has decided already."""
+        late = time.monotonic() + _REQUEST_SECONDS
+        while any(state.problems and not state.misshapen for state in self.describe(topics)):
+            if time.monotonic() > late:
+                raise KafkaUnavailableError(
+                    f"{self._servers} took the topics but does not show them within "
+                    f"{_REQUEST_SECONDS:.0f} s: try `trailstreams topics check` later"
+                )
+            time.sleep(_SETTLE_SECONDS)
 
     def ids(self, topics: list[str]) -> dict[str, str]:
         self._partitions()
