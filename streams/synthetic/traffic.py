@@ -106,7 +106,9 @@ class Traffic:
     ) -> Iterator[Batch]:
         """Yield deliveries in the order of their stamps, those with after_ms < stamp ≤ until_ms.
 
-        None is no bound. Call again with the last stamp as `after_ms` to go on where it ended.
+        None is no bound. Several deliveries may share a stamp: to go on after a crash, take the last
+        stamp of which all were handled as `after_ms`.
+        Stamps are never waited for: the caller decides when a delivery's time has come.
         """
         after_ms = self.scenario.start_ms if after_ms is None else after_ms
         until_ms = self.scenario.end_ms + MAX_DELAY_MS if until_ms is None else until_ms

@@ -15,7 +15,7 @@ def made(seed: int, share: float = 0.1) -> Scenario:
         "organisation",
         seed,
         end_ms=DEFAULT_START_MS + SPAN_MS,
-        events_per_day=20_000,
+        events_per_day=5_000,
         duplicate_share=share,
     )
 
@@ -24,7 +24,7 @@ def everything(seed: int) -> list[Batch]:
     return list(Traffic(made(seed)).batches())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, SPAN_MS + MAX_DELAY_MS)))
 def test_parts_put_together_are_the_whole(seed: int, cuts: list[int]) -> None:
     """A connector that restarts after any stamp goes on with the same bytes."""
@@ -35,7 +35,7 @@ def test_parts_put_together_are_the_whole(seed: int, cuts: list[int]) -> None:
     assert everything(seed) == parts
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_another_seed_is_another_traffic(seed: int) -> None:
     one = {record for batch in everything(seed) for record in batch.records}
@@ -43,7 +43,7 @@ def test_another_seed_is_another_traffic(seed: int) -> None:
     assert not one & other
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32), step=st.integers(0, SPAN_MS // STEP_MS - 1))
 def test_a_step_does_not_depend_on_the_steps_before_it(seed: int, step: int) -> None:
     step_ms = DEFAULT_START_MS + step * STEP_MS
