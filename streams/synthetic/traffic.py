@@ -106,8 +106,8 @@ class Traffic:
     ) -> Iterator[Batch]:
         """Yield deliveries in the order of their stamps, those with after_ms < stamp ≤ until_ms.
 
-        None is no bound. Several deliveries may share a stamp: to go on after a crash, take the last
-        stamp of which all were handled as `after_ms`.
+        None is no bound. Several deliveries may share a stamp: to go on after a crash, give the
+        last stamp of which all were handled as `after_ms`.
         Stamps are never waited for: the caller decides when a delivery's time has come.
         """
         after_ms = self.scenario.start_ms if after_ms is None else after_ms
