@@ -173,8 +173,14 @@ class _Admin:
         try:
             future.result()
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            code = error.args[0].code()
+            if code == KafkaError.TOPIC_ALREADY_EXISTS:
                 return "created meanwhile by someone else"
+            if code == KafkaError.INVALID_REPLICATION_FACTOR:
+                raise KafkaUnavailableError(
+                    f"{self._servers} has fewer than {topic.replication_factor} brokers: set "
+                    "TRAILSTREAMS_KAFKA_REPLICATION_FACTOR to what it has"
+                ) from error
             raise self._failure(f"creating topic {topic.name}", error) from error
         return f"created with {topic.partitions} partitions"
 

@@ -140,6 +140,12 @@ def test_another_number_of_partitions_is_refused_and_the_rest_still_made(
     assert f"topic {records} has 3 partitions, not 4" in str(raised.value)
 
 
+def test_too_few_brokers_for_the_replicas_names_the_setting(settings: Settings) -> None:
+    three = settings.model_copy(update={"kafka_replication_factor": 3})
+    with pytest.raises(KafkaUnavailableError, match="KAFKA_REPLICATION_FACTOR"):
+        apply(three)
+
+
 def test_a_topic_made_again_has_another_id(settings: Settings) -> None:
     apply(settings)
     names = TopicNames.of(settings)
