@@ -68,12 +68,14 @@ class Keys:
     def lookup(self, raw_keys: Sequence[bytes]) -> Integers:
         """Return the number of each raw key; a key never seen is decoded once."""
         known = self._index_of
-        try:
-            return np.fromiter(map(known.__getitem__, raw_keys), np.int64, len(raw_keys))
-        except KeyError:
+        numbers = list(map(known.get, raw_keys))
+        if None in numbers:
+            missing = [at for at, number in enumerate(numbers) if number is None]
             # dict.fromkeys, because a set's order differs from process to process.
-            self._learn([raw for raw in dict.fromkeys(raw_keys) if raw not in known])
-        return np.fromiter(map(known.__getitem__, raw_keys), np.int64, len(raw_keys))
+            self._learn(dict.fromkeys(raw_keys[at] for at in missing))
+            for at in missing:
+                numbers[at] = known[raw_keys[at]]
+        return np.array(numbers, dtype=np.int64)
 
     def restore(self, bodies: Sequence[bytes]) -> Integers:
         """Return the number of each body of the changelog."""
@@ -146,7 +148,7 @@ class Keys:
                 self._describe(number, activity)
         return new_numbers
 
-    def _learn(self, raw_keys: Sequence[bytes]) -> None:
+    def _learn(self, raw_keys: Iterable[bytes]) -> None:
         first = len(self._raw)
         names: list[bytes] = []
         sizes: list[int] = []
@@ -154,16 +156,17 @@ class Keys:
         activities: list[Activity] = []
         for raw in raw_keys:
             body, activity = self._decode_key(raw)
-            if _kind(activity) is not Kind.COUNTED:
-                # It never gets a row: its bytes may be anything, and its body is not needed.
-                body = raw
-            elif self._alias(raw, body, activity):
-                continue
-            else:
+            name = raw
+            if _kind(activity) is Kind.COUNTED:
                 self._headers[raw[: len(raw) - len(body)]] = None
+                if self._alias(raw, body, activity):
+                    continue
+            else:
+                # It never gets a row: its bytes may be anything, and are not needed.
+                name = body = b""
             self._index_of[raw] = first + len(names)
-            names.append(raw)
-            sizes.append(len(raw) - len(body))
+            names.append(name)
+            sizes.append(len(name) - len(body))
             bodies.append(body)
             activities.append(activity)
         self._append(names, bodies, np.array(sizes, dtype=np.uint8))

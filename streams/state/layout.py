@@ -82,6 +82,10 @@ def decode_meta(value: bytes) -> tuple[WatermarkState, int | None]:
             sources[instance_id] = SourceProgress(up_to, heard_at)
     except (struct.error, UnicodeDecodeError) as error:
         raise StateError(f"the changelog's meta row is damaged: {error}") from error
+    if position != len(value):
+        raise StateError(
+            f"the changelog's meta row is damaged: {position} bytes expected, {len(value)} came"
+        )
     state = WatermarkState(
         watermark_ms=_or_none(watermark),
         clock_ms=clock,

@@ -104,7 +104,10 @@ def _load_blocks(
     blocks: defaultdict[int, list[tuple[int, Ids]]] = defaultdict(list)
     for key in block_keys:
         start_ms, number = split_block_key(key)
-        ids = np.frombuffer(rows[key], dtype=IDS).astype(np.uint64)
+        value = rows[key]
+        if len(value) % IDS.itemsize:
+            raise StateError(f"a dedup block holds ids of 8 bytes, not {len(value)} bytes")
+        ids = np.frombuffer(value, dtype=IDS).astype(np.uint64)
         blocks[start_ms // windows.window_ms].append((number, ids))
     for window_number, held in blocks.items():
         window = live.setdefault(window_number, Window(windows.start_ms(window_number)))
