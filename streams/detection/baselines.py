@@ -31,9 +31,10 @@ class Baselines:
     def look(self, window: int, indices: Indices, calls: Floats, errors: Floats) -> Picture:
         """Score one window's counts (all >= 1) without learning from them."""
         rows, moment = self.rows[indices], Moment.of(window, self._pace)
-        newborn = rows["seen"] == 0
-        rows["first"][newborn] = window
-        rows["last"][newborn] = window - 1
+        newborn = np.flatnonzero(rows["seen"] == 0)
+        if newborn.size:
+            rows["first"][newborn] = window
+            rows["last"][newborn] = window - 1
         advance(rows, moment)
         scored = score(rows, calls, moment)
         return Picture(moment, indices, calls, errors, rows, scored)

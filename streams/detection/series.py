@@ -1,6 +1,6 @@
 """The series of a partition, each under a small index that arrays are addressed by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -62,6 +62,8 @@ class SeriesTable:
     def __init__(self) -> None:
         self._index: dict[Series, int] = {}
         self._series: list[Series | None] = []
+        # Kept, because a close of 100,000 series stores each of them.
+        self._identities: list[bytes] = []
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -85,11 +87,18 @@ class SeriesTable:
         if self._free:
             index = self._free.pop()
             self._series[index] = series
+            self._identities[index] = identity(series)
         else:
             index = len(self._series)
             self._series.append(series)
+            self._identities.append(identity(series))
         self._index[series] = index
         return index
+
+    def identities(self, indices: Iterable[int]) -> list[bytes]:
+        """Return the identities of series by index."""
+        identities = self._identities
+        return [identities[index] for index in indices]
 
     def drop(self, index: int) -> None:
         """Take the index from its series."""

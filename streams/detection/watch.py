@@ -21,7 +21,6 @@ from streams.detection.series import (
     Resolved,
     SeriesTable,
     from_identity,
-    identity,
     series_of,
 )
 from streams.detection.shares import BaselineShares
@@ -179,7 +178,8 @@ class Watch:
     def take_dirty(self) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog rows to write since the last call; None is a tombstone."""
         taken, self._dirty = self._dirty, {}
-        return [*taken.items(), *self._lifecycle.take_dirty()]
+        rows = [(BASELINE_ROW + identity, packed) for identity, packed in taken.items()]
+        return [*rows, *self._lifecycle.take_dirty()]
 
     def wants_evidence(self, series: Indices) -> Bools:
         """Tell for which series records are wanted by `add_sample`."""
@@ -216,7 +216,7 @@ class Watch:
     def _forget(self, indices: Indices, stored: Bools) -> None:
         for index, has_row in zip(indices.tolist(), stored.tolist(), strict=True):
             if has_row:
-                self._dirty[BASELINE_ROW + identity(self._table[index])] = None
+                self._dirty.update(zip(self._table.identities([index]), [None], strict=True))
             self._table.drop(index)
             self._baselines.forget(index)
         if len(indices):
@@ -254,8 +254,7 @@ class Watch:
             findings += self._findings(judge, picture, own, own.hit | own.near | attention)
         self._rates.learn(picture, verdicts[Judging.RATE])
         packed = self._baselines.packed(picture.indices)
-        for index, value in zip(picture.indices.tolist(), packed, strict=True):
-            self._dirty[BASELINE_ROW + identity(self._table[index])] = value
+        self._dirty.update(zip(self._table.identities(picture.indices.tolist()), packed, strict=True))
         return findings
 
     def _findings(
