@@ -2,20 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
 from streams.cli.console import print_json
+from streams.cli.rows import Row, anomaly_row, count_row, instant
 from streams.codecs import CodecError, Codecs, record_json
 from streams.connectors.reader import Message, read
 from streams.settings import load_settings
 from streams.topics import ACTIVITY_COUNTS, ANOMALIES, DEAD_LETTERS, RECORDS, topic_name
-
-Row = dict[str, Any]
 
 
 class View(StrEnum):
@@ -73,7 +70,7 @@ def _rows(messages: Iterator[Message], shown: "_Shown", *, show_all: bool) -> It
         if message.key is None or message.value is None:
             continue  # a tombstone says that there is nothing to show any more
         place = {"partition": message.partition, "offset": message.offset}
-        appended = {"append_time": _time(message.timestamp_ms)}
+        appended = {"append_time": instant(message.timestamp_ms)}
         try:
             row = shown.row(codecs, message.key, message.value)
         except CodecError as error:
@@ -85,7 +82,7 @@ def _rows(messages: Iterator[Message], shown: "_Shown", *, show_all: bool) -> It
 def _record(codecs: Codecs, _key: bytes, value: bytes) -> Row:
     record = codecs.decode_trail_record(value)
     return {
-        "event_time": _time(record.event_time_ms),
+        "event_time": instant(record.event_time_ms),
         **record.activity._asdict(),
         "initiator_rule": record.initiator_rule,
         "cross_account": record.cross_account,
@@ -100,35 +97,17 @@ def _record(codecs: Codecs, _key: bytes, value: bytes) -> Row:
 
 def _count(codecs: Codecs, key: bytes, value: bytes) -> Row:
     activity, window_start_ms = codecs.decode_activity_window(key)
-    count = codecs.decode_activity_count(value)
-    return {
-        "window_start": _time(window_start_ms),
-        "window_end": _time(count.window_end_ms),
-        "count": count.count,
-        "revision": count.revision,
-        **activity._asdict(),
-        "first_event_time": _time(count.first_event_ms),
-        "last_event_time": _time(count.last_event_ms),
-    }
+    return count_row(activity, window_start_ms, codecs.decode_activity_count(value))
 
 
 def _anomaly(codecs: Codecs, _key: bytes, value: bytes) -> Row:
-    anomaly = codecs.decode_anomaly(value)
-    row = asdict(anomaly)
-    start_ms, end_ms = row.pop("window_start_ms"), row.pop("window_end_ms")
-    return row | {
-        "window_start": _time(start_ms),
-        "window_end": _time(end_ms),
-        "standing": "provisional" if anomaly.provisional else "definitive",
-        "attributions": [item._asdict() for item in anomaly.attributions],
-        "evidence": [item._asdict() for item in anomaly.evidence],
-    }
+    return anomaly_row(codecs.decode_anomaly(value))
 
 
 def _dead_letter(codecs: Codecs, _key: bytes, value: bytes) -> Row:
     letter = codecs.decode_dead_letter(value)
     return {
-        "rejected_at": _time(letter.rejected_at_ms),
+        "rejected_at": instant(letter.rejected_at_ms),
         "source_id": letter.source_id,
         "reason": letter.reason.value,
         "origin": letter.origin.object,
@@ -161,9 +140,3 @@ _VIEWS = {
         DEAD_LETTERS, _dead_letter, ("rejected_at", "reason", "origin", "origin_index", "error")
     ),
 }
-
-
-def _time(time_ms: int) -> str:
-    # Windows and events carry whole seconds; append times and odd events carry more.
-    text = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace(".000", "").replace("+00:00", "Z")

@@ -24,6 +24,8 @@ from streams.topics import (
 )
 
 HEARTBEAT_SECONDS = 30.0
+DELIVERY_SECONDS = 120.0
+"""How long Kafka may be away: longer than a restart, short enough that someone still looks."""
 MESSAGE_BYTES = 2 * 1024 * 1024
 """`max.message.bytes` of the topics; the batch around a record takes some of it."""
 _OVERHEAD_BYTES = 4096
@@ -38,8 +40,6 @@ _PRODUCER = {
     "batch.size": 512 * 1024,
     "queue.buffering.max.messages": 50_000,
     "queue.buffering.max.kbytes": 64 * 1024,
-    # Longer than a broker's restart, short enough that a person still looks.
-    "message.timeout.ms": 120_000,
     # Its own partitions are named; only dead letters and positions fall to the partitioner.
     "partitioner": "murmur2_random",
 }
@@ -50,6 +50,7 @@ class Publisher:
 
     Delivery is at least once towards the topic: a failed one raises, nothing is dropped in
     silence. Use as a context manager; leaving it flushes.
+    `delivery_seconds` is how long Kafka may be away; `clock` paces the heartbeats.
     """
 
     def __init__(  # noqa: PLR0913 - a client of everything below it
@@ -60,20 +61,26 @@ class Publisher:
         *,
         source_id: str,
         instance_id: str,
-        now: Callable[[], float] = time.time,
+        delivery_seconds: float = DELIVERY_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._codecs = codecs
         self._metrics = metrics
         self._source_id = source_id
         self._instance_id = instance_id
-        self._now = now
+        self._clock = clock
         self._partitions = settings.kafka_partitions
         self._records = topic_name(settings, RECORDS)
         self._dead_letters = topic_name(settings, DEAD_LETTERS)
         self._positions = topic_name(settings, SOURCE_POSITIONS)
         self._outage = Outage(settings.kafka_bootstrap_servers)
         self._producer = Producer(
-            kafka_client_config(settings) | _PRODUCER | {"error_cb": self._outage.noticed}
+            kafka_client_config(settings)
+            | _PRODUCER
+            | {
+                "message.timeout.ms": int(delivery_seconds * 1000),
+                "error_cb": self._outage.noticed,
+            }
         )
         self._route = lru_cache(_ROUTES)(self._route_of)
         self._seen = self._published = self._filtered = self._rejected = 0
@@ -91,12 +98,7 @@ class Publisher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._failure is not None:
-            # Kafka failed and the caller knows: waiting for the rest would only repeat it.
-            self._producer.purge()
-            self._producer.flush(1.0)
-        else:
-            self.flush()
+        self.close()
 
     @property
     def tally(self) -> Tally:
@@ -133,7 +135,7 @@ class Publisher:
 
         What was said stays true of everything after it, so nothing needs to be flushed first.
         """
-        if self._up_to_ms is None or time.monotonic() - self._said_seconds < HEARTBEAT_SECONDS:
+        if self._up_to_ms is None or self._clock() - self._said_seconds < HEARTBEAT_SECONDS:
             return
         self._say_progress(self._up_to_ms)
 
@@ -149,6 +151,14 @@ class Publisher:
         self._check()
         self._report()
 
+    def close(self) -> None:
+        """Deliver what is left; after a failure let go of it, as waiting would only repeat it."""
+        if self._failure is None:
+            self.flush()
+        else:
+            self._producer.purge()
+            self._producer.flush(1.0)
+
     def _accept(self, record: TrailRecord) -> None:
         key, partition = self._route(record.activity)
         value = self._codecs.trail_record(record)
@@ -162,7 +172,7 @@ class Publisher:
 
     def _reject(self, item: Rejected) -> None:
         letter = DeadLetter.of(
-            item, source_id=self._source_id, rejected_at_ms=int(self._now() * 1000)
+            item, source_id=self._source_id, rejected_at_ms=int(time.time() * 1000)
         )
         self._produce(
             self._dead_letters,
@@ -178,7 +188,7 @@ class Publisher:
         key, value = self._codecs.progress(self._instance_id, up_to_ms)
         for partition in range(self._partitions):
             self._produce(self._records, key, value, self._delivered, partition)
-        self._said_seconds = time.monotonic()
+        self._said_seconds = self._clock()
 
     def _produce(
         self,

@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.topics import kafka_client_config
 
 _BATCH = 500
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 _STALLED_SECONDS = 60.0
 """A reader that knows there is more and gets nothing for this long has lost its broker."""
 
@@ -93,6 +93,7 @@ def _consumer(settings: Settings, outage: Outage) -> Consumer:
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,  # how long the broker holds back the news of an end
             "error_cb": outage.noticed,
         }
     )

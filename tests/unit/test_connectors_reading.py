@@ -18,11 +18,9 @@ def test_up_to_is_the_newest_stamp_minus_the_lateness() -> None:
 
 
 def test_up_to_is_said_only_when_it_passes_the_end_of_a_window() -> None:
-    """
-    stamps  12:00  12:04  12:05  12:03  12:15
-    up_to   11:50  11:54  11:55  11:55  12:05
-    said    11:50         11:55         12:05.
-    """
+    # stamps  12:00  12:04  12:05  12:03  12:15
+    # up_to   11:50  11:54  11:55  11:55  12:05
+    # said    11:50         11:55         12:05
     source = reading()
     said = [source.finish([], stamp_ms=NOON_MS + minute * MINUTE_MS) for minute in (0, 4, 5, 3, 15)]
     assert said == [
