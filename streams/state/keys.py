@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 from streams.cloudtrail.record import Activity
-from streams.counting.columns import Array, Integers, with_room
+from streams.counting.columns import Array, Integers, distinct, with_room
 from streams.counting.watermark import PROGRESS_EVENT_SOURCE
 
 KeyDecoder = Callable[[bytes], tuple[bytes, Activity]]
@@ -49,8 +49,8 @@ class Keys:
         self._index_of: dict[bytes, int] = {}
         self._restored: dict[bytes, int] = {}
         self._raw: list[bytes] = []
-        self._activities: list[Activity | None] = []
-        self._strings: dict[str, str] = {}
+        self._fresh: dict[int, Activity] = {}
+        self._instances: dict[int, str] = {}
         self._outcome_of: dict[Activity, int] = {}
         self.outcomes: list[Activity] = []
         """Activities without caller and principal: what events are reported by."""
@@ -58,6 +58,7 @@ class Keys:
         self.kind: Array = np.zeros(0, dtype=np.uint8)
         self.is_error: Array = np.zeros(0, dtype=np.bool_)
         self.outcome: Array = np.zeros(0, dtype=np.int32)
+        """Index into `outcomes`; -1 for a key of the changelog nobody has asked about."""
         self.series: Array = np.zeros((0, 3), dtype=np.int32)
         """Series of each key on three levels; -1 unwatched, UNRESOLVED not asked for yet."""
         self._digest: Array = np.zeros(0, dtype=np.uint64)
@@ -68,6 +69,7 @@ class Keys:
     def lookup(self, raw_keys: Sequence[bytes]) -> Integers:
         """Return the number of each raw key; a key never seen is decoded once."""
         known = self._index_of
+        self._fresh = {}
         numbers = list(map(known.get, raw_keys))
         if None in numbers:
             missing = [at for at, number in enumerate(numbers) if number is None]
@@ -92,16 +94,27 @@ class Keys:
         return [raw[k][size:] for k, size in zip(numbers.tolist(), sizes, strict=True)]
 
     def activity(self, number: int) -> Activity:
-        """Return a key's activity; one that came from the changelog is decoded when asked for."""
-        activity = self._activities[number]
+        """Return the activity of a counted key.
+
+        It is kept only until the next lookup and decoded again after that: activities would take
+        more memory than all else, and are rarely asked for.
+        """
+        activity = self._fresh.get(number)
         if activity is None:
-            activity = self._describe(number, self._decode_body(self._raw[number]))
+            activity = self._decode_body(self._raw[number][self.header_bytes[number] :])
         return activity
+
+    def instance_id(self, number: int) -> str:
+        """Return the source instance that a Progress key names."""
+        return self._instances[number]
 
     def resolve(self, numbers: Iterable[int], resolve: Resolve) -> None:
         """Ask detection for the series of keys."""
         for number in numbers:
-            self.series[number] = resolve(self.activity(number))
+            activity = self.activity(number)
+            if self.outcome[number] < 0:
+                self._describe(number, activity)
+            self.series[number] = resolve(activity)
 
     def forget_series(self) -> None:
         """Mark every key's series as not asked for: detection has numbered them anew."""
@@ -129,23 +142,23 @@ class Keys:
             yield members[np.argsort(digest[members])]
 
     def release(self, live: Integers) -> Integers:
-        """Keep only the keys `live` (ascending); return the new number of each old one."""
-        raw, activities, restored = self._raw, self._activities, set(self._restored.values())
-        sizes, series = self.header_bytes[live], self.series[live]
+        """Keep only the counted keys `live` (ascending); return the new number of each old one."""
+        raw, restored, outcomes = self._raw, set(self._restored.values()), self.outcomes
+        sizes, is_error = self.header_bytes[live], self.is_error[live]
+        series, outcome, digest = self.series[live], self.outcome[live], self._digest[live]
         new_numbers = np.full(len(raw), -1, dtype=np.int64)
         new_numbers[live] = np.arange(len(live))
         self._clear()
-        kept = live.tolist()
-        names = [raw[old] for old in kept]
-        bodies = [name[size:] for name, size in zip(names, sizes.tolist(), strict=True)]
-        self._append(names, bodies, sizes)
-        self.series[: len(live)] = series
-        for number, old in enumerate(kept):
-            names_of = self._restored if old in restored else self._index_of
-            names_of[raw[old]] = number
-            activity = activities[old]
-            if activity is not None:
-                self._describe(number, activity)
+        for number, old in enumerate(live.tolist()):
+            names = self._restored if old in restored else self._index_of
+            names[raw[old]] = number
+            self._raw.append(raw[old])
+        self._grow(len(live))
+        columns = self.header_bytes, self.is_error, self.series, self._digest
+        for column, kept in zip(columns, (sizes, is_error, series, digest), strict=True):
+            column[: len(live)] = kept
+        for place in distinct(outcome[outcome >= 0]).tolist():
+            self.outcome[: len(live)][outcome == place] = self._place_of(outcomes[place])
         return new_numbers
 
     def _learn(self, raw_keys: Iterable[bytes]) -> None:
@@ -172,6 +185,7 @@ class Keys:
         self._append(names, bodies, np.array(sizes, dtype=np.uint8))
         for number, activity in enumerate(activities, first):
             self._describe(number, activity)
+            self._fresh[number] = activity
 
     def _alias(self, raw: bytes, body: bytes, activity: Activity) -> bool:
         """Enter `raw` as a name of a body already here; return False when the body is new."""
@@ -192,30 +206,29 @@ class Keys:
     def _append(self, names: Sequence[bytes], bodies: Sequence[bytes], sizes: Array | int) -> None:
         first, size = len(self._raw), len(self._raw) + len(names)
         self._raw.extend(names)
-        self._activities.extend([None] * len(names))
         self._grow(size)
         self.header_bytes[first:size] = sizes
         digests = b"".join([blake2b(body, digest_size=8).digest() for body in bodies])
         self._digest[first:size] = np.frombuffer(digests, dtype="<u8")
 
-    def _describe(self, number: int, activity: Activity) -> Activity:
-        share = self._strings.setdefault
-        activity = Activity(*[share(text, text) for text in activity])
-        self._activities[number] = activity
-        self.kind[number] = _kind(activity)
+    def _describe(self, number: int, activity: Activity) -> None:
+        kind = self.kind[number] = _kind(activity)
+        if kind is Kind.PROGRESS:
+            self._instances[number] = activity.principal
         self.is_error[number] = bool(activity.error_code)
-        outcome = activity._replace(caller_account_id="", principal="")
+        self.outcome[number] = self._place_of(activity._replace(caller_account_id="", principal=""))
+
+    def _place_of(self, outcome: Activity) -> int:
         place = self._outcome_of.setdefault(outcome, len(self.outcomes))
         if place == len(self.outcomes):
             self.outcomes.append(outcome)
-        self.outcome[number] = place
-        return activity
+        return place
 
     def _grow(self, size: int) -> None:
         self.header_bytes = with_room(self.header_bytes, size)
         self.kind = with_room(self.kind, size)
         self.is_error = with_room(self.is_error, size)
-        self.outcome = with_room(self.outcome, size)
+        self.outcome = with_room(self.outcome, size, -1)
         self.series = with_room(self.series, size, UNRESOLVED)
         self._digest = with_room(self._digest, size)
 

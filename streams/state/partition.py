@@ -104,7 +104,7 @@ class Partition:
         self.evidence_wanted = []
         begin = 0
         for at in np.flatnonzero(self._keys.kind[numbers] == Kind.PROGRESS).tolist():
-            instance_id = self._keys.activity(int(numbers[at])).principal
+            instance_id = self._keys.instance_id(int(numbers[at]))
             watermark_ms = self._watermark.observe(instance_id, int(times_ms[at]), append_ms[at])
             self._meta_changed = True
             if self._moves(watermark_ms):
