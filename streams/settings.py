@@ -158,6 +158,17 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     return settings
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give another process these settings, secrets included."""
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {
+        PREFIX + name.upper(): str(
+            value.get_secret_value() if isinstance(value, SecretStr) else value
+        )
+        for name, value in values.items()
+    }
+
+
 def _is_service_link(name: str, value: str) -> bool:
     if name.endswith("_PORT") and _SERVICE_LINK_VALUE.match(value):
         return True

@@ -36,6 +36,19 @@ def print_rows(
     Console().print(table)
 
 
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values, a line each, as a small table."""
+    table = Table(show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    Console().print(table)
+
+
+def print_line(text: str) -> None:
+    """Print a line of text on stdout, wrapped to the terminal."""
+    Console(highlight=False).print(text, markup=False)
+
+
 def progress(*, hidden: bool = False) -> Progress:
     """Return a progress bar on stderr; hidden where nobody looks or data goes to a pipe."""
     console = Console(stderr=True)

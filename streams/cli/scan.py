@@ -4,9 +4,8 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from streams.cli.console import print_json, print_rows, progress
+from streams.cli.console import print_facts, print_json, print_line, print_rows, progress
 from streams.cli.rows import anomaly_row, count_row
 from streams.scan import Findings, Scan
 from streams.settings import load_settings
@@ -95,15 +94,16 @@ def _print_tables(findings: Findings) -> None:
         title=f"Most called, {len(rows)} of {len(totals)}",
     )
     print_anomalies([anomaly_row(anomaly) for anomaly in findings.anomalies.values()])
-    print_rows([summary(findings)], columns=tuple(summary(findings)), as_json=False)
-    Console().print(learning_sentence(findings.learning, findings.watching))
+    print_facts(summary(findings))
+    print_line(learning_sentence(findings.learning, findings.watching))
 
 
 def print_anomalies(rows: list[dict[str, object]]) -> None:
     """Print anomalies as people want them: when, what, and the sentence."""
-    columns = ("window_start", "state", "type", "level", "score", "sentence")
-    for row in rows:
-        row["score"] = f"{row['score']:.1f}"
+    if not rows:
+        print_line("No anomalies.")
+        return
+    columns = ("window_start", "state", "type", "level", "sentence")
     print_rows(rows, columns=columns, as_json=False, title=f"Anomalies: {len(rows)}")
 
 

@@ -110,6 +110,11 @@ class Publisher:
             rejected=self._rejected,
         )
 
+    @property
+    def up_to_ms(self) -> int | None:
+        """The last Progress said, milliseconds since the epoch; None before the first."""
+        return self._up_to_ms
+
     def publish(self, item: Item) -> None:
         """Take one record, dead letter or filtered input; waits while too much is under way."""
         self._seen += 1

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from streams.cloudtrail.activity import filtered_reason
 from streams.cloudtrail.envelopes import RawRecord, read_object
 from streams.cloudtrail.parse import parse
-from streams.cloudtrail.record import TrailRecord
+from streams.cloudtrail.record import Skipped, TrailRecord
 from streams.connectors.listing import TrailFile, unusable
 from streams.connectors.outlet import Item
 from streams.counting.reading import median_ms
@@ -21,12 +22,17 @@ def read_file(file: TrailFile, *, max_bytes: int) -> Iterator[Item]:
     published_ms = int(time.time() * 1000)
     try:
         for item in read_object(_chunks(file.path), file.name, max_bytes=max_bytes):
-            if isinstance(item, RawRecord):
-                yield parse(item.raw, item.origin, published_ms=published_ms)
-            else:
-                yield item
+            yield sift(item, published_ms) if isinstance(item, RawRecord) else item
     except OSError as error:
         unusable(file.path, error)
+
+
+def sift(raw: RawRecord, published_ms: int) -> Item:
+    """Parse one record; what is in order but no call (insights, summaries) is filtered."""
+    item = parse(raw.raw, raw.origin, published_ms=published_ms)
+    if isinstance(item, TrailRecord) and (reason := filtered_reason(item.activity)) is not None:
+        return Skipped(reason=reason, origin=raw.origin)
+    return item
 
 
 def median_event_ms(file: TrailFile, *, max_bytes: int) -> int | None:

@@ -9,14 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.settings import PREFIX, Settings
+from streams.settings import PREFIX, Settings, environment
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:
     """Return the environment that gives a process these settings."""
-    values = settings.model_dump(exclude_defaults=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return clean | {PREFIX + name.upper(): str(value) for name, value in values.items()}
+    return clean | environment(settings)
 
 
 class Workers:
