@@ -212,7 +212,10 @@ class Lifecycle:
         self._emit(episode, State.START)
         for orphan in self._incidents.orphans_of(episode):
             orphan.parent_id = episode.anomaly_id
-            self._emit(orphan, State.START)
+            self._dirty[_row_key(orphan)] = orphan
+            # Nobody was told of a suppressed one; it says so when it crosses or ends.
+            if not orphan.suppressed:
+                self._emit(orphan, State.START)
 
     def _go_on(self, key: Key, episode: Episode, finding: Finding, breakdown: Breakdown) -> None:
         self._dirty[_row_key(episode)] = episode

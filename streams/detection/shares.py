@@ -1,5 +1,6 @@
 """How a series' calls are usually divided among those who make them."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -51,4 +52,5 @@ class BaselineShares:
             yield "principal", activity.principal, principal
 
     def _expected(self, window: int, indices: set[int]) -> float:
-        return float(self._baselines.expected(window, np.array(sorted(indices))).sum())
+        # fsum: equal whatever indexes the series happen to have.
+        return math.fsum(self._baselines.expected(window, np.array(sorted(indices))).tolist())
