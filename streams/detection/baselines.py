@@ -5,12 +5,18 @@ import numpy as np
 from streams.detection.baseline import Usual, advance, learn, pass_window, usual
 from streams.detection.judge import Picture
 from streams.detection.pace import Moment, Pace
-from streams.detection.row import NURSERY_BYTES, NURSERY_WINDOWS, ROW, Rows, fresh_rows
+from streams.detection.row import (
+    FORMAT,
+    NURSERY_BYTES,
+    NURSERY_WINDOWS,
+    OPAQUE,
+    ROW,
+    Rows,
+    fresh_rows,
+)
 from streams.detection.surprise import Scored, score
 from streams.detection.tail import Bools, Floats, Indices
 from streams.errors import StateError
-
-_FORMAT = b"\x01"
 
 
 class Baselines:
@@ -30,7 +36,7 @@ class Baselines:
 
     def look(self, window: int, indices: Indices, calls: Floats, errors: Floats) -> Picture:
         """Score one window's counts (all >= 1) without learning from them."""
-        rows, moment = self.rows[indices], Moment.of(window, self._pace)
+        rows, moment = _some(self.rows, indices), Moment.of(window, self._pace)
         newborn = np.flatnonzero(rows["seen"] == 0)
         if newborn.size:
             rows["first"][newborn] = window
@@ -51,14 +57,14 @@ class Baselines:
         if learning.all():
             learn(rows, picture.calls, picture.scored, adapting, moment)
         elif learning.any():
-            some = rows[learning]
+            some = _some(rows, learning)
             scored = Scored(*(column[learning] for column in picture.scored))
             learn(some, picture.calls[learning], scored, adapting[learning], moment)
-            rows[learning] = some
+            rows.view(OPAQUE)[learning] = some.view(OPAQUE)
         if young.any():
             # What is stored of a young series is what is kept of it, nothing more.
-            rows[young] = _nursery(rows[young].tobytes(), int(young.sum()))
-        self.rows[picture.indices] = rows
+            rows[young] = _nursery(rows[young])
+        self.rows.view(OPAQUE)[picture.indices] = rows.view(OPAQUE)
 
     def usual(self, picture: Picture, some: Indices) -> Usual:
         """Return the expected calls of some elements of a picture, per window."""
@@ -73,29 +79,31 @@ class Baselines:
 
     def packed(self, indices: Indices) -> list[bytes]:
         """Return the stored form of each row: of a series in the nursery only its beginning."""
-        rows = self.rows[indices]
-        raw, size = rows.tobytes(), ROW.itemsize
-        ends = np.where(rows["seen"] < NURSERY_WINDOWS, NURSERY_BYTES, size).tolist()
-        return [_FORMAT + raw[at * size : at * size + end] for at, end in enumerate(ends)]
+        rows = _some(self.rows, indices)
+        packed: list[bytes] = rows.view(OPAQUE).tolist()
+        for at in np.flatnonzero(rows["seen"] < NURSERY_WINDOWS).tolist():
+            packed[at] = packed[at][:NURSERY_BYTES]
+        return packed
 
     def unpack(self, index: int, packed: bytes) -> None:
         """Restore one row; raise StateError when it has another format."""
-        body = packed[1:]
-        if packed[:1] != _FORMAT or len(body) not in (NURSERY_BYTES, ROW.itemsize):
+        if packed[:1] != bytes([FORMAT]) or len(packed) not in (NURSERY_BYTES, ROW.itemsize):
             raise StateError(
-                f"a stored baseline has format {packed[:1].hex() or 'none'} and {len(body)} bytes, "
-                f"expected {_FORMAT.hex()} and {NURSERY_BYTES} or {ROW.itemsize}; "
+                f"a stored baseline has format {packed[:1].hex() or 'none'} and {len(packed)} "
+                f"bytes, expected {FORMAT:02x} and {NURSERY_BYTES} or {ROW.itemsize}; "
                 "reset the state with `trailstreams state reset`"
             )
-        if len(body) == ROW.itemsize:
-            self.rows[index] = np.frombuffer(body, ROW)[0]
-        else:
-            self.rows[index : index + 1] = _nursery(body.ljust(ROW.itemsize, b"\0"), 1)
+        row = np.frombuffer(packed.ljust(ROW.itemsize, b"\0"), ROW)
+        self.rows[index] = row[0] if len(packed) == ROW.itemsize else _nursery(row)[0]
 
 
-def _nursery(raw: bytes, number: int) -> Rows:
-    known = np.frombuffer(raw, ROW)
-    rows = fresh_rows(number)
+def _some(rows: Rows, chosen: Indices | Bools) -> Rows:
+    copies: Rows = rows.view(OPAQUE)[chosen].view(ROW)
+    return copies
+
+
+def _nursery(known: Rows) -> Rows:
+    rows = fresh_rows(len(known))
     for name in ("first", "last", "seen"):
         rows[name] = known[name]
     return rows

@@ -15,6 +15,7 @@ NURSERY_WINDOWS = 3
 
 ROW = np.dtype(
     [
+        ("format", "u1"),
         # Window numbers fit 32 bits even for windows of a second, until 2038.
         ("first", "<i4"),
         ("last", "<i4"),
@@ -40,8 +41,12 @@ ROW = np.dtype(
         ("peaks", "u1", 24),  # log(1 + largest count) an hour of the day, in 1/15
     ]
 )
-NURSERY_BYTES = 12
-"""The leading `first`, `last` and `seen`: all there is of a series in the nursery."""
+NURSERY_BYTES = 13
+"""The leading `format`, `first`, `last` and `seen`: all there is of a series in the nursery."""
+FORMAT = 1
+
+OPAQUE = np.dtype((np.void, ROW.itemsize))
+"""A row as so many bytes: numpy copies these ten times faster than rows with fields."""
 
 SEASON_UNIT, VISIT_UNIT, PEAK_UNIT = 4096.0, 7.0, 15.0
 """What 1 is in the small integers of `season`, `visits` and `peaks`."""
@@ -59,6 +64,7 @@ _LEAST_DISPERSION = 0.002
 def fresh_rows(number: int) -> Rows:
     """Return rows of series that nothing is known about."""
     rows = np.zeros(number, ROW)
+    rows["format"] = FORMAT
     rows["beyond"] = 0.1
     rows["judged"] = 50.0
     rows["excess"] = LEAST_EXCESS

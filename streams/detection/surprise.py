@@ -5,7 +5,16 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.detection.pace import Moment, Pace
-from streams.detection.row import BODY, LEAST_EXCESS, PEAK_UNIT, Rows, dispersion, seasonal_lift
+from streams.detection.row import (
+    BODY,
+    LEAST_EXCESS,
+    OPAQUE,
+    PEAK_UNIT,
+    ROW,
+    Rows,
+    dispersion,
+    seasonal_lift,
+)
 from streams.detection.tail import Floats, log10_tail
 
 _LN10 = np.log(10.0)
@@ -38,7 +47,7 @@ def score(rows: Rows, calls: Floats, moment: Moment) -> Scored:
     raw = np.zeros_like(calls)
     above = np.flatnonzero(calls - 1.0 > np.maximum(fast, slow))
     if above.size:
-        some = rows[above]
+        some = rows.view(OPAQUE)[above].view(ROW)
         raw[above] = _raw_surprise(
             some, calls[above] - 1.0, (fast[above], slow[above]), visits[above], moment.pace
         )

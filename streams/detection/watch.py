@@ -254,7 +254,9 @@ class Watch:
             findings += self._findings(judge, picture, own, own.hit | own.near | attention)
         self._rates.learn(picture, verdicts[Judging.RATE])
         packed = self._baselines.packed(picture.indices)
-        self._dirty.update(zip(self._table.identities(picture.indices.tolist()), packed, strict=True))
+        self._dirty.update(
+            zip(self._table.identities(picture.indices.tolist()), packed, strict=True)
+        )
         return findings
 
     def _findings(
