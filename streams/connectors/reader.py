@@ -41,11 +41,12 @@ def read(
     settings: Settings,
     topic: str,
     *,
+    partition: int | None = None,
     from_beginning: bool = True,
     until_end: bool = False,
     until_idle_seconds: float | None = None,
 ) -> Iterator[Message]:
-    """Yield committed messages of all partitions of a topic, each partition in its order.
+    """Yield committed messages of a topic, of one partition or of all, each in its order.
 
     Nothing is committed and no group is joined, so any number may read beside each other.
     `until_end` stops at the present end of every partition, `until_idle_seconds` when nothing came
@@ -55,7 +56,9 @@ def read(
     outage = Outage(settings.kafka_bootstrap_servers)
     consumer = _consumer(settings, outage)
     try:
-        partitions = _partitions(consumer, topic, outage)
+        partitions = (
+            _partitions(consumer, topic, outage) if partition is None else [partition]
+        )
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, number, start) for number in partitions])
         unread = set(partitions) if until_end else {-1}
@@ -71,10 +74,12 @@ def read(
         consumer.close()
 
 
-def latest(settings: Settings, topic: str) -> Mapping[bytes, bytes]:
+def latest(
+    settings: Settings, topic: str, *, partition: int | None = None
+) -> Mapping[bytes, bytes]:
     """Return the last value of each key of a compacted topic, up to its present end."""
     values: dict[bytes, bytes] = {}
-    for message in read(settings, topic, until_end=True):
+    for message in read(settings, topic, partition=partition, until_end=True):
         if message.key is None:
             continue
         if message.value is None:
