@@ -3,8 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from streams.settings import Settings
 
@@ -45,6 +52,7 @@ def read_all(settings: Settings, topic: str) -> Iterator[Message]:
         }
     )
     partitions = len(consumer.list_topics(topic, 10).topics[topic].partitions)
+    wait_until(lambda: not open_transactions(settings, topic), 30, f"{topic}: open transactions")
     consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
     try:
         while partitions:
@@ -56,6 +64,26 @@ def read_all(settings: Settings, topic: str) -> Iterator[Message]:
                 partitions -= 1
     finally:
         consumer.close()
+
+
+def open_transactions(settings: Settings, topic: str) -> set[int]:
+    """Return the partitions whose log goes on after the last stable offset.
+
+    A committed transaction is among them until the broker has written its markers, which it does
+    after it has answered the producer.
+    """
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers} | QUIET)
+    tps = [TopicPartition(topic, p) for p in range(settings.kafka_partitions)]
+    stable, last = (
+        {
+            tp.partition: future.result(10).offset
+            for tp, future in admin.list_offsets(
+                {tp: OffsetSpec.latest() for tp in tps}, isolation_level=level
+            ).items()
+        }
+        for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+    )
+    return {partition for partition, offset in last.items() if stable[partition] < offset}
 
 
 class Group:
