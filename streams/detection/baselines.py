@@ -1,5 +1,7 @@
 """The baselines of every series of a partition, looked at and learned from a window at a time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from streams.detection.baseline import Usual, advance, learn, pass_window, usual
@@ -85,16 +87,20 @@ class Baselines:
             packed[at] = packed[at][:NURSERY_BYTES]
         return packed
 
-    def unpack(self, index: int, packed: bytes) -> None:
-        """Restore one row; raise StateError when it has another format."""
-        if packed[:1] != bytes([FORMAT]) or len(packed) not in (NURSERY_BYTES, ROW.itemsize):
+    def unpack(self, indices: Sequence[int], packed: Sequence[bytes]) -> None:
+        """Restore rows; raise StateError when one has another format."""
+        sizes = np.array([len(one) for one in packed])
+        raw = b"".join(one.ljust(ROW.itemsize, b"\0") for one in packed)
+        known = np.isin(sizes, (NURSERY_BYTES, ROW.itemsize))
+        rows = np.frombuffer(raw, ROW).copy() if known.all() else fresh_rows(0)
+        if not known.all() or (rows["format"] != FORMAT).any():
             raise StateError(
-                f"a stored baseline has format {packed[:1].hex() or 'none'} and {len(packed)} "
-                f"bytes, expected {FORMAT:02x} and {NURSERY_BYTES} or {ROW.itemsize}; "
-                "reset the state with `trailstreams state reset`"
+                f"a stored baseline is not of format {FORMAT} or not {NURSERY_BYTES} or "
+                f"{ROW.itemsize} bytes long; reset the state with `trailstreams state reset`"
             )
-        row = np.frombuffer(packed.ljust(ROW.itemsize, b"\0"), ROW)
-        self.rows[index] = row[0] if len(packed) == ROW.itemsize else _nursery(row)[0]
+        young = sizes == NURSERY_BYTES
+        rows[young] = _nursery(_some(rows, young))
+        self.rows.view(OPAQUE)[np.array(indices, np.int64)] = rows.view(OPAQUE)
 
 
 def _some(rows: Rows, chosen: Indices | Bools) -> Rows:

@@ -6,6 +6,7 @@ import msgspec
 
 from streams.cloudtrail.record import Activity
 from streams.detection.anomaly import Level, Series
+from streams.errors import StateError
 
 Resolved = tuple[int, int, int]
 """Series index by level: event, initiator, principal; -1 where nothing is watched."""
@@ -52,8 +53,14 @@ def identity(series: Series) -> bytes:
 
 
 def from_identity(raw: bytes) -> Series:
-    """Return the series of an identity."""
-    return msgspec.msgpack.decode(raw, type=Series)
+    """Return the series of an identity; raise StateError for other bytes."""
+    try:
+        return msgspec.msgpack.decode(raw, type=Series)
+    except msgspec.DecodeError as error:
+        raise StateError(
+            f"a stored baseline's key names no series ({error}); "
+            "reset the state with `trailstreams state reset`"
+        ) from error
 
 
 class SeriesTable:

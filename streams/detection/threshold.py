@@ -58,9 +58,10 @@ class Thresholds:
 
     def admit(self, index: int, series: Series) -> None:
         """Begin to judge a series under a free index."""
-        limit = self._limits.get((series.event_source, series.event_name), np.inf)
-        watched = detector_of(self.judging, series) is not None
-        self._limit[index] = limit if watched else np.inf
+        limit = self._limits.get((series.event_source, series.event_name))
+        if limit is None or detector_of(self.judging, series) is None:
+            limit = np.inf
+        self._limit[index] = limit
 
     def screen(self, window: int, indices: Indices, calls: Indices) -> Bools:  # noqa: ARG002 - at all times
         """Pick the series beyond their limit."""

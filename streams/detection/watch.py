@@ -230,15 +230,18 @@ class Watch:
     def _admit(self, series: Series) -> int:
         index = self._table.add(series)
         if index >= len(self._born_ms):
-            capacity = max(_SMALLEST_CAPACITY, 2 * index)
-            self._born_ms = np.resize(self._born_ms, capacity)
-            parts: tuple[_Growing, ...] = (self._baselines, self._lifecycle, *self._judges)
-            for part in parts:
-                part.grow(capacity)
+            self._grow(2 * index)
         self._born_ms[index] = self._watermark_ms
         for judge in self._judges:
             judge.admit(index, series)
         return index
+
+    def _grow(self, capacity: int) -> None:
+        capacity = max(_SMALLEST_CAPACITY, capacity)
+        self._born_ms = np.resize(self._born_ms, capacity)
+        parts: tuple[_Growing, ...] = (self._baselines, self._lifecycle, *self._judges)
+        for part in parts:
+            part.grow(capacity)
 
     def _look(self, window: int, index: Indices, calls: Indices, errors: Indices) -> Picture:
         return self._baselines.look(
@@ -296,9 +299,11 @@ class Watch:
         return self._counts
 
     def _restore(self, rows: Mapping[bytes, bytes]) -> None:
-        for key, value in rows.items():
-            if key[:1] == BASELINE_ROW:
-                self._baselines.unpack(self._index(from_identity(key[1:])), value)
+        baselines = {key: value for key, value in rows.items() if key[:1] == BASELINE_ROW}
+        if baselines:
+            self._grow(len(baselines))
+            indices = [self._index(from_identity(key[1:])) for key in baselines]
+            self._baselines.unpack(indices, [*baselines.values()])
         for key, value in rows.items():
             if key[:1] == OPEN_ROW:
                 self._restore_open(value)

@@ -309,6 +309,6 @@ def test_rows_that_cannot_be_read_name_the_command_that_helps() -> None:
     rows = {key: value for key, value in feed.watch.take_dirty() if value is not None}
     baseline = next(key for key in rows if key[:1] == b"\x04")
     opened = next(key for key in rows if key[:1] == b"\x05")
-    for damaged in ({baseline: b"\x01abc"}, {opened: b"\x00"}, {opened[:1]: b"", baseline: b""}):
+    for damaged in ({baseline: b"\x01abc"}, {opened: b"\x00"}, {b"\x04\xc1": b""}):
         with pytest.raises(StateError, match="trailstreams state reset"):
             Watch(CONFIG, rows | damaged)
