@@ -255,6 +255,16 @@ def test_between_floor_and_threshold_an_anomaly_is_recorded_but_suppressed() -> 
     assert [one.parent_id for one in crossed] == ["", *repeat(crossed[0].anomaly_id, 2)]
 
 
+def test_every_start_of_a_series_raises_its_threshold_for_days() -> None:
+    feed = Feed().usual(2 * DAY, CALL)
+    thresholds = []
+    for spike in (100, 800, 6400):
+        thresholds.append(feed.close({CALL: spike})[0].threshold)
+        for _ in range(60):
+            feed.close({CALL: 20})
+    assert thresholds == pytest.approx([6, 6.5, 7], abs=0.05)
+
+
 def test_a_level_shift_becomes_usual_and_ends_by_itself() -> None:
     feed = Feed().usual(2 * DAY, CALL)
     emitted = list(chain.from_iterable(feed.close({CALL: 100}) for _ in range(DAY // 2)))
