@@ -9,6 +9,15 @@ from streams.settings import Settings
 from streams.topics import TopicNames
 
 
+def built_with(settings: Settings) -> Mapping[str, str]:
+    """Return what stored state depends on: with another value it cannot be read on."""
+    return {
+        "window_seconds": str(settings.window_seconds),
+        "partitions": str(settings.kafka_partitions),
+        "key_schema": load_schemas()["ActivityKey"].fingerprint.hex(),
+    }
+
+
 class CountingJob:
     """Makes a CountingFold per partition, and passes on how the engine does.
 
@@ -22,11 +31,7 @@ class CountingJob:
         self._folds: dict[int, CountingFold] = {}
         self.source_topic = TopicNames.of(settings).records
         self.changelog_topic = settings.changelog_topic
-        self.built_with: Mapping[str, str] = {
-            "window_seconds": str(settings.window_seconds),
-            "partitions": str(settings.kafka_partitions),
-            "key_schema": load_schemas()["ActivityKey"].fingerprint.hex(),
-        }
+        self.built_with = built_with(settings)
 
     def open(self, partition: int, rows: Mapping[bytes, bytes]) -> CountingFold:
         """Rebuild a partition's counts, baselines and open anomalies from its rows."""

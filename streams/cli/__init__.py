@@ -6,11 +6,11 @@ import sys
 import typer
 
 from streams import __version__
-from streams.cli import broker, demo, generate, scan, source, tail, topics, worker
+from streams.cli import broker, demo, generate, scan, source, state, tail, topics, worker
 from streams.cli.console import say
 from streams.errors import ConfigurationError, TrailstreamsError
 
-COMMANDS = (demo, broker, topics, source, worker, tail, scan, generate)
+COMMANDS = (demo, broker, topics, source, worker, tail, scan, generate, state)
 
 
 def create_cli() -> typer.Typer:

@@ -37,7 +37,7 @@ class Message(NamedTuple):
     """None is a tombstone."""
 
 
-def read(
+def read(  # noqa: PLR0913 - where to begin and when to stop
     settings: Settings,
     topic: str,
     *,
@@ -56,9 +56,7 @@ def read(
     outage = Outage(settings.kafka_bootstrap_servers)
     consumer = _consumer(settings, outage)
     try:
-        partitions = (
-            _partitions(consumer, topic, outage) if partition is None else [partition]
-        )
+        partitions = _partitions(consumer, topic, outage) if partition is None else [partition]
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, number, start) for number in partitions])
         unread = set(partitions) if until_end else {-1}

@@ -10,6 +10,7 @@ from streams.engine.client import client_config
 from streams.engine.job import Row
 from streams.errors import StateError
 from streams.settings import Settings
+from streams.topics import transactional_id
 
 # How long a dead owner's open transaction can block readers (KIP-98, transaction.timeout.ms).
 TRANSACTION_TIMEOUT_SECONDS = 20
@@ -24,7 +25,7 @@ class PartitionWriter:
         self._partition = partition
         self._producer = AIOKafkaProducer(
             **client_config(settings),
-            transactional_id=f"{settings.app_id}-{source_topic}-{partition}",
+            transactional_id=transactional_id(settings.app_id, source_topic, partition),
             transaction_timeout_ms=TRANSACTION_TIMEOUT_SECONDS * 1000,
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=TRANSACTION_TIMEOUT_SECONDS * 1000,

@@ -18,6 +18,7 @@ from streams.topics.catalogue import (
     TopicNames,
     catalogue,
     topic_name,
+    transactional_id,
 )
 from streams.topics.client import kafka_client_config
 
@@ -38,4 +39,5 @@ __all__ = [
     "topic_id",
     "topic_ids",
     "topic_name",
+    "transactional_id",
 ]

@@ -50,6 +50,11 @@ def topic_name(settings: Settings, topic: str) -> str:
     return settings.topic_prefix + topic
 
 
+def transactional_id(app_id: str, source_topic: str, partition: int) -> str:
+    """Return the transactional id of whoever writes a partition's state: one writer at a time."""
+    return f"{app_id}-{source_topic}-{partition}"
+
+
 def catalogue(settings: Settings) -> tuple[Topic, ...]:
     """Return every topic in the order of `TopicNames`, the changelog last.
 
