@@ -1,6 +1,7 @@
 """The worker: one Faust app, its agent and its table, wired from settings."""
 
 import asyncio
+import gc
 import logging
 import signal
 import tempfile
@@ -72,6 +73,9 @@ async def run_worker(settings: Settings) -> None:
     Raise TrailstreamsError when it cannot go on: broker, topics, state.
     """
     await asyncio.to_thread(check, settings)
+    # Rows and keys live long and form no cycles: the default thresholds cost a microsecond an
+    # event (benchmarks/fold.py, the hard case).
+    gc.set_threshold(50_000, 20, 100)
     registry = CollectorRegistry()
     job = CountingJob(settings, Codecs(), Metrics(registry, max_series=settings.metrics_max_series))
     runtime = Runtime(settings, job, job)

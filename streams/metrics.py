@@ -209,10 +209,9 @@ class Metrics(Collector):
         self._add(TOO_LATE, count)
 
     def anomaly_started(self, anomaly: Anomaly) -> None:
-        """Count an anomaly once: at its definitive, not suppressed Start.
+        """Count an anomaly at its definitive, not suppressed Start; anything else changes nothing.
 
-        Safe to call with every record emitted: a provisional Start counts when it is confirmed,
-        a retracted one never; End, Retracted and suppressed records change nothing.
+        An anomaly that is adopted by a coarser one starts again: the caller leaves that out.
         """
         if anomaly.state is State.START and not (anomaly.provisional or anomaly.suppressed):
             self._add(ANOMALIES, 1, (anomaly.type, anomaly.level))

@@ -15,7 +15,7 @@ from streams.codecs import (
     partition_of,
 )
 from streams.counting.watermark import PROGRESS_EVENT_SOURCE
-from streams.detection.anomaly import Evidence
+from streams.detection.anomaly import Anomaly, Evidence, State
 from streams.detection.watch import WatchConfig
 from streams.engine.job import Chunk, Output, Record
 from streams.errors import StateError
@@ -72,6 +72,7 @@ class CountingFold:
         self._state = Partition(
             partition_config(settings), self._decode_key, rows, decode_body=decode_activity
         )
+        self._started = {a.anomaly_id for a in self._state.watch.open if _is_started(a)}
 
     @property
     def dirty_rows(self) -> int:
@@ -145,13 +146,21 @@ class CountingFold:
         metrics.late(counted.late)
         metrics.too_late(counted.too_late)
         for anomaly in snapshot.anomalies:
-            metrics.anomaly_started(anomaly)
+            self._count_start(anomaly)
         now = time.time()
         for event_ms, append_ms in oldest:
             metrics.counted(
                 event_seconds=now - event_ms / 1000, publish_seconds=now - append_ms / 1000
             )
         self._show()
+
+    def _count_start(self, anomaly: Anomaly) -> None:
+        """Count an anomaly's first definitive Start; an adopted one starts again, with a parent."""
+        if anomaly.state is not State.START:
+            self._started.discard(anomaly.anomaly_id)
+        elif _is_started(anomaly) and anomaly.anomaly_id not in self._started:
+            self._started.add(anomaly.anomaly_id)
+            self._metrics.anomaly_started(anomaly)
 
     def _show(self) -> None:
         watch = self._state.watch
@@ -218,6 +227,10 @@ class CountingFold:
             rejected, source_id=SOURCE_ID, rejected_at_ms=int(time.time() * 1000)
         )
         self._dead_letters.append((letter.key, self._codecs.dead_letter(letter)))
+
+
+def _is_started(anomaly: Anomaly) -> bool:
+    return not (anomaly.provisional or anomaly.suppressed)
 
 
 def _text(record: TrailRecord, member: str) -> str:

@@ -50,7 +50,7 @@ class Recovery(FaustRecovery):
         partitions = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == topic}
         await self._wait(runtime.open(partitions))
         await self._wait(self.on_recovery_completed(generation_id))
-        runtime.set_ready(ready=True)
+        runtime.joined()
 
     @Service.task
     async def _slurp_changelogs(self) -> None:

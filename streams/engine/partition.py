@@ -94,7 +94,8 @@ class OwnedPartition:
             self.position = log.start
         else:
             self.position = self.committed_position = self._checked(decode_meta(value), log)
-        self._fold = self._job.open(self.partition, contents.rows)
+        # A million rows take a second or two: in a thread, so that heartbeats go on.
+        self._fold = await asyncio.to_thread(self._job.open, self.partition, contents.rows)
         self._fold.own()
         # A new partition commits where it starts before it consumes anything.
         await self.flush()

@@ -74,6 +74,7 @@ class Runtime:
         self.failed = asyncio.Event()
         self.failure: TrailstreamsError | None = None
         self.ready = False
+        self._has_joined = False
 
     def attach(self, source: Source) -> None:
         """Bind the runtime to its consumer."""
@@ -159,7 +160,8 @@ class Runtime:
 
     async def release(self, *, park: bool) -> None:
         """Flush and close every partition; keep committed state for a quick return."""
-        self.set_ready(ready=False)
+        self._has_joined = False
+        self.tell_ready()
         for task in self._lost.values():
             task.cancel()
         self._lost.clear()
@@ -272,15 +274,15 @@ class Runtime:
                 seen = (-1, -1)
             self._seen_positions[partition] = seen
 
-    @property
-    def recovered(self) -> bool:
-        """Whether no partition is on its way back."""
-        return not self._lost
+    def joined(self) -> None:
+        """Note that the group has assigned partitions, perhaps none, and all are open."""
+        self._has_joined = True
+        self.tell_ready()
 
-    def set_ready(self, *, ready: bool) -> None:
-        """Say whether the worker has joined and every assigned partition is recovered."""
-        self.ready = ready
-        self._observer.ready(ready)
+    def tell_ready(self) -> None:
+        """Say whether the worker has joined and none of its partitions is on its way back."""
+        self.ready = self._has_joined and not self._lost
+        self._observer.ready(self.ready)
 
 
 async def _gather(coroutines: Collection[Coroutine[Any, Any, Any]]) -> list[Any]:

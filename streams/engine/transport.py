@@ -173,7 +173,7 @@ class Consumer(driver.Consumer):
         await self.runtime.flush()
         if self.flow_active and not self.app.rebalancing and not self.app.in_recovery:
             await self.runtime.check_tails()
-            self.runtime.set_ready(ready=self.runtime.recovered)
+            self.runtime.tell_ready()
         return True
 
     def _forget_acks(self) -> None:
