@@ -20,6 +20,7 @@ KAFKA_VERSION = "4.1.0"
 
 _PINS = Path(__file__).with_name("jars.sha256")
 _FETCH_TIMEOUT_SECONDS = 600
+_PROBLEM_LENGTH = 120  # of a tool's own message, in characters
 _MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
@@ -163,7 +164,7 @@ def _pom(jars: Sequence[Jar]) -> str:
 
 
 def _run(command: Sequence[str], scratch: Path) -> str:
-    """Run a fetching tool; return its last line of output where it failed, or ""."""
+    """Run a fetching tool; return the start of its last line where it failed, or ""."""
     try:
         done = subprocess.run(  # noqa: S603 - the arguments are ours
             command,
@@ -181,4 +182,4 @@ def _run(command: Sequence[str], scratch: Path) -> str:
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {done.returncode}"
+    return lines[-1][:_PROBLEM_LENGTH] if lines else f"exit code {done.returncode}"
