@@ -52,7 +52,7 @@ lock: $(UV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade
 	$(LOCK) --extra broker --group dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
-	$(LOCK) -c requirements/dev.txt requirements/ci.in -o requirements/ci.txt
+	$(LOCK) -c requirements/dev.txt --group ci -o requirements/ci.txt
 
 clean: ## Remove .venv and everything that was generated; Kafka's jars stay in the user's cache
 	rm -rf .venv .make .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -14,6 +14,7 @@ LOCKS = ("dev", "runtime", "build", "ci")
 PURPOSES = {
     "runtime": PROJECT["project"]["dependencies"],
     "build": PROJECT["build-system"]["requires"],
+    "ci": PROJECT["dependency-groups"]["ci"],
     "dev": [
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["broker"],
