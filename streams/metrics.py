@@ -106,7 +106,9 @@ SERIES = _gauge(
 # How the data flows.
 SOURCE_SEEN = _counter("source_records_seen", "Records a source read: published+filtered+rejected.")
 SOURCE_PUBLISHED = _counter("source_records_published", "Records whose delivery Kafka confirmed.")
-SOURCE_FILTERED = _counter("source_records_filtered", "Records left out by an event selector.")
+SOURCE_FILTERED = _counter(
+    "source_records_filtered", "Objects that are no calls: insights, summaries, digests."
+)
 SOURCE_REJECTED = _counter("source_records_rejected", "Records that became dead letters.")
 WATERMARK_LAG = _gauge(
     "watermark_lag_seconds",

@@ -1,10 +1,9 @@
-"""Files through the same partitions as the stream, in one process, without Kafka.
+"""Files through the same state as the stream's partitions, in one process, without Kafka.
 
 The oracle of the tests and a tool in itself: for one source that reads the same files in the same
 order, final counts and definitive anomalies equal the stream's.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from streams.agents.fold import partition_config
 from streams.cloudtrail.record import Activity, Rejected, TrailRecord
-from streams.codecs import decode_activity, encode_activity, partition_of
+from streams.codecs import decode_activity, encode_activity
 from streams.connectors.listing import TrailFile, by_delivery, find
 from streams.connectors.trail_files import median_event_ms, read_file
 from streams.counting.counts import ActivityCount
@@ -21,8 +20,11 @@ from streams.counting.watermark import progress_activity
 from streams.detection.anomaly import Anomaly, State
 from streams.settings import Settings
 from streams.state.partition import Partition
+from streams.state.snapshot import Snapshot
 
 INSTANCE_ID = "scan"
+CHUNK_RECORDS = 20_000
+"""Records that may wait for a Progress point."""
 Advance = Callable[[int, int], None]
 """Called with files read and files in all."""
 
@@ -52,19 +54,18 @@ class _Chunk:
 
 
 class Scan:
-    """Folds files, one chunk a file and partition; each partition is folded as a worker does."""
+    """Folds files as workers would, up to one Progress point after the other."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._bodies: dict[Activity, tuple[bytes, int]] = {}
-        self._partitions = [
-            Partition(
-                partition_config(settings),
-                lambda body: (body, decode_activity(body)),
-                decode_body=decode_activity,
-            )
-            for _ in range(settings.kafka_partitions)
-        ]
+        self._bodies: dict[Activity, bytes] = {}
+        self._chunk = _Chunk()
+        # One partition for all: nothing that is counted or found depends on how many there are.
+        self._partition = Partition(
+            partition_config(settings, partitions=settings.kafka_partitions),
+            lambda body: (body, decode_activity(body)),
+            decode_body=decode_activity,
+        )
         self._reading = Reading(
             window_ms=settings.window_seconds * 1000,
             lateness_ms=settings.allowed_lateness_seconds * 1000,
@@ -89,53 +90,56 @@ class Scan:
             advance(done, len(files))
             self._read(file)
         self._progress(self._reading.complete())
-        self._sum_up()
+        watch = self._partition.watch
+        self.findings.learning, self.findings.watching = watch.learning, watch.watching
         return self.findings
 
     def _median_ms(self, file: TrailFile) -> int | None:
         return median_event_ms(file, max_bytes=self._settings.max_object_bytes)
 
     def _read(self, file: TrailFile) -> None:
-        chunks: dict[int, _Chunk] = defaultdict(_Chunk)
         times_ms: list[int] = []
         findings = self.findings
         for item in read_file(file, max_bytes=self._settings.max_object_bytes):
             findings.seen += 1
             if isinstance(item, TrailRecord):
-                body, partition = self._body(item.activity)
-                chunk = chunks[partition]
-                chunk.keys.append(body)
-                chunk.ids.append(int.from_bytes(item.dedup_id[:8], "little"))
-                chunk.times_ms.append(item.event_time_ms)
+                self._take(item)
                 times_ms.append(item.event_time_ms)
             elif isinstance(item, Rejected):
                 findings.rejected.append(item)
             else:
                 findings.filtered += 1
-        for partition, chunk in chunks.items():
-            self._fold(self._partitions[partition], chunk)
         self._progress(self._reading.finish(times_ms, stamp_ms=file.stamp_ms))
 
-    def _body(self, activity: Activity) -> tuple[bytes, int]:
-        known = self._bodies.get(activity)
-        if known is None:
-            partition = partition_of(activity, len(self._partitions))
-            known = self._bodies[activity] = encode_activity(activity), partition
-        return known
+    def _take(self, record: TrailRecord) -> None:
+        body = self._bodies.get(record.activity)
+        if body is None:
+            body = self._bodies[record.activity] = encode_activity(record.activity)
+        dedup = int.from_bytes(record.dedup_id[:8], "little")
+        self._add(body, dedup, record.event_time_ms)
+        if len(self._chunk.keys) >= CHUNK_RECORDS:
+            self._fold()
 
     def _progress(self, up_to_ms: int | None) -> None:
-        if up_to_ms is None:
-            return
-        body = encode_activity(progress_activity(INSTANCE_ID))
-        for partition in self._partitions:
-            self._fold(partition, _Chunk([body], [0], [up_to_ms]))
+        """Say what a source would have said, after all that was read before."""
+        if up_to_ms is not None:
+            self._add(encode_activity(progress_activity(INSTANCE_ID)), 0, up_to_ms)
+            self._fold()
 
-    def _fold(self, partition: Partition, chunk: _Chunk) -> None:
+    def _add(self, body: bytes, dedup: int, time_ms: int) -> None:
+        self._chunk.keys.append(body)
+        self._chunk.ids.append(dedup)
+        self._chunk.times_ms.append(time_ms)
+
+    def _fold(self) -> None:
+        chunk, self._chunk = self._chunk, _Chunk()
         ids = np.array(chunk.ids, dtype=np.uint64)
         times_ms = np.array(chunk.times_ms, dtype=np.int64)
-        for _ in partition.fold(chunk.keys, ids, times_ms, [0] * len(chunk.keys)):
+        for _ in self._partition.fold(chunk.keys, ids, times_ms, [0] * len(chunk.keys)):
             pass
-        snapshot = partition.snapshot()
+        self._keep(self._partition.snapshot())
+
+    def _keep(self, snapshot: Snapshot) -> None:
         findings = self.findings
         for body, start_ms, count in snapshot.counts:
             findings.counts[decode_activity(body), start_ms] = count
@@ -147,8 +151,3 @@ class Scan:
         findings.counted += sum(snapshot.increments.events.values())
         findings.duplicates += snapshot.increments.duplicates
         findings.too_late += snapshot.increments.too_late
-
-    def _sum_up(self) -> None:
-        for partition in self._partitions:
-            self.findings.learning += partition.watch.learning
-            self.findings.watching += partition.watch.watching

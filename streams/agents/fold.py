@@ -31,8 +31,8 @@ SOURCE_ID = "worker"
 """What dead letters of a worker name as their source."""
 
 
-def partition_config(settings: Settings) -> PartitionConfig:
-    """Return what a partition's counts and detection depend on."""
+def partition_config(settings: Settings, *, partitions: int = 1) -> PartitionConfig:
+    """Return what counts and detection depend on, of one state that stands for `partitions`."""
     window_ms = settings.window_seconds * 1000
     return PartitionConfig(
         app=settings.app_id,
@@ -42,7 +42,7 @@ def partition_config(settings: Settings) -> PartitionConfig:
             app=settings.app_id,
             window_ms=window_ms,
             threshold=settings.anomaly_threshold,
-            max_series=settings.max_series,
+            max_series=settings.max_series * partitions,
         ),
     )
 

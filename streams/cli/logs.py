@@ -23,3 +23,5 @@ def configure_logging(level: str) -> None:
     if level != "DEBUG":
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
+        # A flush that takes longer than its interval is measured, not warned of every second.
+        logging.getLogger("mode.timers").setLevel(logging.ERROR)

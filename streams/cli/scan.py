@@ -93,7 +93,8 @@ def _print_tables(findings: Findings) -> None:
         as_json=False,
         title=f"Most called, {len(rows)} of {len(totals)}",
     )
-    print_anomalies([anomaly_row(anomaly) for anomaly in findings.anomalies.values()])
+    told = [anomaly for anomaly in findings.anomalies.values() if not anomaly.suppressed]
+    print_anomalies([anomaly_row(anomaly) for anomaly in told])
     print_facts(summary(findings))
     print_line(learning_sentence(findings.learning, findings.watching))
 

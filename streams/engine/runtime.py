@@ -69,7 +69,9 @@ class Runtime:
         self._owned: dict[int, OwnedPartition] = {}
         self._lost: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, Parked] = {}
-        self._seen_positions: dict[int, tuple[int, int]] = {}
+        self._chunks_taken = 0
+        self._taken_at_last_check = -1
+        self._ahead: dict[int, tuple[int, int]] = {}
         self._group_offsets: dict[int, int] = {}
         self.failed = asyncio.Event()
         self.failure: TrailstreamsError | None = None
@@ -167,7 +169,6 @@ class Runtime:
         self._lost.clear()
         await self.flush()
         owned, self._owned = self._owned, {}
-        self._seen_positions.clear()
         for partition, parked in zip(
             owned, await _gather([p.close(park=park) for p in owned.values()]), strict=True
         ):
@@ -178,6 +179,7 @@ class Runtime:
 
     async def process(self, chunk: Chunk) -> None:
         """Fold one fetched chunk; a chunk of a partition that is not open is left for later."""
+        self._chunks_taken += 1
         owned = self._owned.get(chunk.partition)
         if owned is None:
             return
@@ -238,7 +240,6 @@ class Runtime:
             return
         logger.warning("partition %d: flush failed, reading state back: %r", partition, error)
         del self._owned[partition]
-        self._seen_positions.pop(partition, None)
         self._lost[partition] = asyncio.ensure_future(self._regain(owned))
 
     async def _regain(self, owned: OwnedPartition) -> None:
@@ -261,18 +262,25 @@ class Runtime:
             return False
 
     async def check_tails(self) -> None:
-        """Seek back where the fetch position is past ours and nothing is on its way."""
-        for partition, position in self.source.positions().items():
-            owned = self._owned.get(partition)
-            if owned is None or owned.busy or position <= owned.position:
-                self._seen_positions.pop(partition, None)
-                continue
-            seen = (position, owned.position)
-            if self._seen_positions.get(partition) == seen:
-                logger.warning("partition %d: records lost at the tail, fetching again", partition)
-                await self.source.seek_source(partition, owned.position)
-                seen = (-1, -1)
-            self._seen_positions[partition] = seen
+        """Seek back where the fetch position is past ours and nothing is on its way.
+
+        Chunks wait in a queue that is Faust's own; but while one waits, the agent takes one. So
+        when none was taken since the last check, what is missing is lost.
+        """
+        idle = self._chunks_taken == self._taken_at_last_check
+        self._taken_at_last_check = self._chunks_taken
+        ahead = {
+            partition: (position, owned.position)
+            for partition, position in self.source.positions().items()
+            if (owned := self._owned.get(partition)) is not None
+            and not owned.busy
+            and position > owned.position
+        }
+        lost = ahead.items() & self._ahead.items() if idle else set()
+        self._ahead = ahead
+        for partition, (_, position) in lost:
+            logger.warning("partition %d: records lost at the tail, fetching again", partition)
+            await self.source.seek_source(partition, position)
 
     def joined(self) -> None:
         """Note that the group has assigned partitions, perhaps none, and all are open."""

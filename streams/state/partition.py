@@ -65,6 +65,8 @@ class Partition:
         self._first_kept = restored.first_kept
         self._first_open = self._windows.first_open(restored.watermark.value_ms)
         self._live: dict[int, Window] = restored.windows
+        self._touched: set[int] = set()
+        """Windows that may hold what the next snapshot takes; most are closed and rest."""
         self._changes = Changes(self._keys)
         self._meta_changed = False
         self._release_at = _FEWEST_KEYS
@@ -84,7 +86,8 @@ class Partition:
     @property
     def dirty_rows(self) -> int:
         """How many changelog rows the next snapshot will hold, about."""
-        changed = sum(window.rows.dirty_count() for window in self._live.values())
+        touched = self._touched & self._live.keys()
+        changed = sum(self._live[number].rows.dirty_count() for number in touched)
         return changed + len(self._changes.rows)
 
     @property
@@ -117,13 +120,14 @@ class Partition:
 
     def snapshot(self) -> Snapshot:
         """Return what changed since the last snapshot, having looked at the open windows early."""
-        for number in sorted(self._live):
+        for number in sorted(self._touched & self._live.keys()):
             window = self._live[number]
             if number >= self._first_open:
                 self._look_early(window)
             else:
                 self._amend(number, window)
             self._changes.put_blocks(window)
+        self._touched.clear()
         self._anomalies_open = bool(self.watch.open)
         anomalies = self.watch.take_emitted()
         self._changes.rows.extend(self.watch.take_dirty())
@@ -156,6 +160,7 @@ class Partition:
         window = self._live.get(number)
         if window is None:
             window = self._live[number] = Window(self._windows.start_ms(number))
+        self._touched.add(number)
         folded = window.fold(keys, ids, times_ms)
         if folded.fresh is not None:
             self._changes.duplicates += int(len(keys) - np.count_nonzero(folded.fresh))
@@ -210,6 +215,7 @@ class Partition:
 
     def _close(self, number: int, window: Window) -> Iterator[None]:
         rows = window.rows
+        self._touched.add(number)
         for slots in _slices(rows.dirty_slots()):
             window.sums.add(rows, slots, self._keys)
             self._changes.put_rows(window, slots)
