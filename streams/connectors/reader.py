@@ -8,9 +8,14 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs re-export nothing
+    AdminClient,
+    OffsetSpec,
 )
 
 from streams.connectors.outage import CONTACT_SECONDS, Outage
@@ -49,8 +54,10 @@ def read(  # noqa: PLR0913 - where to begin and when to stop
     """Yield committed messages of a topic, of one partition or of all, each in its order.
 
     Nothing is committed and no group is joined, so any number may read beside each other.
-    `until_end` stops at the present end of every partition, `until_idle_seconds` when nothing came
-    for so long; with neither, reading goes on until the iterator is closed.
+    `until_end` stops at the present end of every partition, having waited for transactions that are
+    open there: a committed one is until Kafka has written its markers, which it does after its
+    writer went on. `until_idle_seconds` stops when nothing came for so long; with neither, reading
+    goes on until the iterator is closed.
     Raise KafkaUnavailableError when the broker is away or the topic is missing.
     """
     outage = Outage(settings.kafka_bootstrap_servers)
@@ -59,7 +66,7 @@ def read(  # noqa: PLR0913 - where to begin and when to stop
         partitions = _partitions(consumer, topic, outage) if partition is None else [partition]
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, number, start) for number in partitions])
-        unread = set(partitions) if until_end else {-1}
+        unread = _ends(settings, topic, partitions, outage) if until_end else {-1: 0}
         patience = _STALLED_SECONDS if until_end else until_idle_seconds
         heard = time.monotonic()
         while unread and (patience is None or time.monotonic() - heard < patience):
@@ -114,7 +121,23 @@ def _partitions(consumer: Consumer, topic: str, outage: Outage) -> Sequence[int]
     return sorted(metadata.partitions)
 
 
-def _fetch(consumer: Consumer, unread: set[int], outage: Outage) -> Iterator[Message]:
+def _ends(
+    settings: Settings, topic: str, partitions: Sequence[int], outage: Outage
+) -> dict[int, int]:
+    """Return the end of each partition's log, open transactions included."""
+    admin = AdminClient(kafka_client_config(settings) | {"error_cb": outage.noticed})
+    end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(topic, number): end for number in partitions}
+    futures = admin.list_offsets(
+        asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=CONTACT_SECONDS
+    )
+    try:
+        return {tp.partition: future.result().offset for tp, future in futures.items()}
+    except KafkaException as error:
+        raise outage.failure(f"cannot see the end of {topic}", error.args[0]) from error
+
+
+def _fetch(consumer: Consumer, unread: dict[int, int], outage: Outage) -> Iterator[Message]:
     for raw in consumer.consume(_BATCH, timeout=_POLL_SECONDS):
         error = raw.error()
         if error is None:
@@ -127,6 +150,8 @@ def _fetch(consumer: Consumer, unread: set[int], outage: Outage) -> Iterator[Mes
                 raw.value(),
             )
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-            unread.discard(raw.partition())
+            number = cast("int", raw.partition())
+            if cast("int", raw.offset()) >= unread.get(number, 0):
+                unread.pop(number, None)
         else:
             raise outage.failure(f"reading {raw.topic()} failed", error)
