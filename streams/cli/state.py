@@ -19,7 +19,8 @@ from streams.errors import ConfigurationError, StateError
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, check, topic_id
 
-HELP = """Look at the stored state, move its position, or delete it.
+_HELP = """\
+Look at the stored state, move its position, or delete it.
 
 The state of a partition (open windows, what was counted already, baselines, open anomalies) and
 the position it is true for stand together in the changelog topic. Workers read nothing else: they
@@ -38,19 +39,22 @@ When a worker stops with a line that names this command:
 counted any more; `state seek --to earliest` goes on with what is left.
 
 Begin with `state show`."""
-_NOTICE = (
-    "A running worker goes on from there with the next record it reads; others when they start."
-)
 _SEEK_MEANS = """\
 Counts, baselines and open anomalies stay as they are.
-Back: records are read again; of windows that are still kept each event is recognized and not
-counted twice, and what belongs to windows purged since is left out as too late.
+
+Back: records are read again. Events of windows that are still kept are recognized and not counted
+twice; events of windows purged since are left out as too late.
+
 Forward: the records jumped over are never counted."""
 _RESET_MEANS = """\
-Deletes all counts of windows not purged yet, baselines, open anomalies and the memory of what was
-counted. Topics that workers write are not touched: counts that come again replace the earlier ones
-of the same window, a window whose records are partly gone from the log comes out too small, and an
+Deletes the counts of all windows not purged yet, baselines, open anomalies and the memory of what
+was counted.
+
+The topics that workers write are not touched. Counts that come again replace the earlier ones of
+the same window; a window whose records are partly gone from the log comes out too small; an
 anomaly that is open now gets no End unless it is found again."""
+_NOTICE = """\
+A running worker takes it over when it next reads a record; one that does not run, at its start."""
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 _Partition = Annotated[
@@ -68,11 +72,13 @@ class End(StrEnum):
 
 def add(app: typer.Typer) -> None:
     """Attach the commands."""
-    state = typer.Typer(help=HELP, no_args_is_help=True)
+    state = typer.Typer(help=_flowing(_HELP), no_args_is_help=True)
     state.command("show")(run_show)
     state.command("export")(run_export)
-    state.command("seek", help=f"Move the position in the records log.\n\n{_SEEK_MEANS}")(run_seek)
-    state.command("reset", help=f"Delete the state and begin anew.\n\n{_RESET_MEANS}")(run_reset)
+    moving = f"Move the position in the records log.\n\n{_SEEK_MEANS}\n\n{_NOTICE}"
+    state.command("seek", help=_flowing(moving))(run_seek)
+    deleting = f"Delete the state and begin anew.\n\n{_RESET_MEANS}\n\n{_NOTICE}"
+    state.command("reset", help=_flowing(deleting))(run_reset)
     app.add_typer(state, name="state")
 
 
@@ -82,8 +88,8 @@ def run_show(*, partition: _Partition = None, as_json: _Json = False) -> None:
     "fits" is what a worker would check at its start. Disturbs nobody.
     """
     settings = load_settings()
-    source_id = topic_id(settings, TopicNames.of(settings).records)
     found = _chosen(settings, partition)
+    source_id = topic_id(settings, TopicNames.of(settings).records)
     reports = (
         Report.of(settings, number, place, read_state(settings, number), topic_id=source_id)
         for number, place in found.items()
@@ -103,7 +109,14 @@ def run_export(*, partition: _Partition = None) -> None:
 
 def run_seek(
     *,
-    to: Annotated[str, typer.Option(metavar="earliest|latest|OFFSET", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="earliest|latest|OFFSET",
+            show_default=False,
+            help="Begin or end of the records log, or an offset within it.",
+        ),
+    ],
     partition: _Partition = None,
     yes: _Yes = False,
     as_json: _Json = False,
@@ -112,7 +125,7 @@ def run_seek(
     settings = load_settings()
     check(settings)
     targets = _targets(_chosen(settings, partition), to)
-    _confirm(settings, targets, f"Moves the position.\n{_SEEK_MEANS}", yes=yes)
+    _confirm(settings, targets, _SEEK_MEANS, yes=yes)
     _rewrite(settings, targets, keep=True, as_json=as_json)
 
 
@@ -129,6 +142,11 @@ def run_reset(
     targets = _targets(_chosen(settings, partition), to)
     _confirm(settings, targets, _RESET_MEANS, yes=yes)
     _rewrite(settings, targets, keep=False, as_json=as_json)
+
+
+def _flowing(text: str) -> str:
+    """Return paragraphs as one line each: the help wraps them itself."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _chosen(settings: Settings, partition: int | None) -> Mapping[int, Place]:
@@ -171,8 +189,7 @@ def _confirm(settings: Settings, targets: Mapping[int, int], means: str, *, yes:
     if not sys.stdin.isatty():
         raise ConfigurationError("nobody is here to answer: add --yes to go on without asking")
     moves = ", ".join(f"partition {number} at {position}" for number, position in targets.items())
-    say(f"{means}\n\n{settings.changelog_topic} will stand in {TopicNames.of(settings).records}, "
-        f"{moves}.")  # fmt: skip
+    say(f"{means}\n\n{TopicNames.of(settings).records} will be read on from: {moves}.")
     typer.confirm("Go on?", abort=True, err=True)
 
 

@@ -46,27 +46,33 @@ def read(  # noqa: PLR0913 - where to begin and when to stop
     settings: Settings,
     topic: str,
     *,
-    partition: int | None = None,
+    spans: Mapping[int, tuple[int, int]] | None = None,
     from_beginning: bool = True,
     until_end: bool = False,
     until_idle_seconds: float | None = None,
 ) -> Iterator[Message]:
-    """Yield committed messages of a topic, of one partition or of all, each in its order.
+    """Yield committed messages of all partitions of a topic, each partition in its order.
 
     Nothing is committed and no group is joined, so any number may read beside each other.
     `until_end` stops at the present end of every partition, having waited for transactions that are
     open there: a committed one is until Kafka has written its markers, which it does after its
     writer went on. `until_idle_seconds` stops when nothing came for so long; with neither, reading
     goes on until the iterator is closed.
+    `spans` are offsets `[start, end)` of the only partitions wanted, and waits for nothing.
     Raise KafkaUnavailableError when the broker is away or the topic is missing.
     """
     outage = Outage(settings.kafka_bootstrap_servers)
     consumer = _consumer(settings, outage)
     try:
-        partitions = _partitions(consumer, topic, outage) if partition is None else [partition]
-        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-        consumer.assign([TopicPartition(topic, number, start) for number in partitions])
-        unread = _ends(settings, topic, partitions, outage) if until_end else {-1: 0}
+        if spans is None:
+            start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+            starts = dict.fromkeys(_partitions(consumer, topic, outage), start)
+            unread = _ends(settings, topic, list(starts), outage) if until_end else {-1: 0}
+        else:
+            starts = {number: start for number, (start, _) in spans.items()}
+            unread = {number: end for number, (_, end) in spans.items()}
+            until_end = True
+        consumer.assign([TopicPartition(topic, number, at) for number, at in starts.items()])
         patience = _STALLED_SECONDS if until_end else until_idle_seconds
         heard = time.monotonic()
         while unread and (patience is None or time.monotonic() - heard < patience):
@@ -80,11 +86,11 @@ def read(  # noqa: PLR0913 - where to begin and when to stop
 
 
 def latest(
-    settings: Settings, topic: str, *, partition: int | None = None
+    settings: Settings, topic: str, *, spans: Mapping[int, tuple[int, int]] | None = None
 ) -> Mapping[bytes, bytes]:
     """Return the last value of each key of a compacted topic, up to its present end."""
     values: dict[bytes, bytes] = {}
-    for message in read(settings, topic, partition=partition, until_end=True):
+    for message in read(settings, topic, spans=spans, until_end=True):
         if message.key is None:
             continue
         if message.value is None:
