@@ -14,10 +14,8 @@ from streams.errors import StateError
 from streams.settings import Settings
 from streams.topics import TopicNames
 
-_COLUMNS = (
-    "partition", "position", "source log", "lag", "watermark", "open rows", "closed rows",
-    "dedup blocks", "baselines", "open anomalies", "changelog", "fits",
-)  # fmt: skip
+_PLACE = ("partition", "position", "source log", "lag", "watermark", "fits")
+_ROWS = ("partition", "open", "closed", "dedup", "baselines", "anomalies", "changelog")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +105,11 @@ class Report:
             "source log": "-" if source is None else f"{source.start}-{source.end}",
             "lag": "-" if self.lag is None else self.lag,
             "watermark": row["watermark"] or "-",
-            "open rows": counts["open_window_rows"],
-            "closed rows": counts["closed_window_rows"] + counts.get("purged_window_rows", 0),
-            "dedup blocks": counts["dedup_blocks"],
+            "open": counts["open_window_rows"],
+            "closed": counts["closed_window_rows"] + counts.get("purged_window_rows", 0),
+            "dedup": counts["dedup_blocks"],
             "baselines": counts["baselines"],
-            "open anomalies": counts["open_anomalies"],
+            "anomalies": counts["open_anomalies"],
             "changelog": f"{self.place.changelog.start}-{self.place.changelog.end}",
             "fits": "no" if self.problem else "-" if self.empty else "yes",
         }
@@ -124,7 +122,14 @@ def print_reports(settings: Settings, reports: Iterable[Report], *, as_json: boo
             print_json(report.row())
         return
     shown = list(reports)
-    print_rows([report.cells() for report in shown], columns=_COLUMNS, as_json=False)
+    cells = [report.cells() for report in shown]
+    print_rows(cells, columns=_PLACE, as_json=False)
+    print_rows(
+        cells,
+        columns=_ROWS,
+        as_json=False,
+        title="Rows: of open and closed windows, dedup blocks, baselines, open anomalies",
+    )
     sources = _sources(shown)
     if sources:
         columns = ("source instance", "furthest behind", "furthest ahead", "partitions")
@@ -190,9 +195,7 @@ def _problem(
 def _lines(settings: Settings, reports: Iterable[Report]) -> Iterable[str]:
     for report in reports:
         if report.meta is not None:
-            built = ", ".join(f"{name}={value}" for name, value in report.meta.built_with.items())
-            same = "as the settings are" if report.meta.built_with == report.expected else "OTHERS"
-            yield f"Built with {built}: {same}."
+            yield _built(report.meta.built_with, report.expected)
     for report in reports:
         if report.problem:
             yield report.problem
@@ -201,6 +204,12 @@ def _lines(settings: Settings, reports: Iterable[Report]) -> Iterable[str]:
                 f"No state in {settings.changelog_topic} yet, or not of every partition: a worker "
                 "writes it when it first opens a partition."
             )
+
+
+def _built(built: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    differs = [f"{name}={value}" for name, value in expected.items() if built.get(name) != value]
+    said = ", ".join(f"{name}={value}" for name, value in built.items())
+    return f"Built with {said}" + (f"; the settings say {', '.join(differs)}." if differs else ".")
 
 
 def _sources(reports: Iterable[Report]) -> list[Row]:

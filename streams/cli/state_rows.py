@@ -89,8 +89,8 @@ def row_words(rows: Mapping[bytes, bytes], frame: Frame) -> Iterator[Row]:
         kind = {"row": KINDS.get(key[0], f"type 0x{key[0]:02x}")}
         try:
             words = _words(key, rows[key], frame, baselines)
-        except (StateError, CodecError, msgspec.DecodeError, ValueError) as error:
-            words = {"unreadable": str(error), "key": key.hex(), "value": rows[key].hex()}
+        except (StateError, CodecError, msgspec.DecodeError, ValueError, OverflowError) as error:
+            words = {"unreadable": str(error), **_bytes(key, rows[key])}
         yield kind | words
 
 
@@ -114,7 +114,11 @@ def _words(key: bytes, value: bytes, frame: Frame, baselines: "_Baselines") -> R
         return baselines.words(key)
     if kind == RowType.OPEN_ANOMALY:
         return anomaly_row(decode_episode(value).record(State.START))
-    return _partition_meta(frame) if kind == RowType.META else {"value": value.hex()}
+    return _partition_meta(frame) if kind == RowType.META else _bytes(key, value)
+
+
+def _bytes(key: bytes, value: bytes) -> Row:
+    return {"key": key.hex(), "value": value.hex()}
 
 
 def _partition_meta(frame: Frame) -> Row:
@@ -145,6 +149,8 @@ def _window_row(key: bytes, value: bytes, frame: Frame) -> Row:
 
 def _dedup_block(key: bytes, value: bytes, frame: Frame) -> Row:
     start_ms, number = split_block_key(key)
+    if len(value) % IDS.itemsize:
+        raise StateError(f"a dedup block holds ids of {IDS.itemsize} bytes, not {len(value)} bytes")
     return {
         "window_start": instant(start_ms),
         "standing": frame.standing(start_ms),
