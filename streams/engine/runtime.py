@@ -106,7 +106,14 @@ class Runtime:
         """Open every assigned partition; return when all are recovered and sought."""
         self._drop_old_parked()
         self._group_offsets.clear()
-        await asyncio.gather(*(self._open_until_done(partition) for partition in partitions))
+        opening = [asyncio.ensure_future(self._open_until_done(p)) for p in partitions]
+        try:
+            await asyncio.gather(*opening)
+        except BaseException:
+            for task in opening:
+                task.cancel()
+            await asyncio.gather(*opening, return_exceptions=True)
+            raise
 
     async def _open_until_done(self, partition: int) -> None:
         """Open one partition, with back-off, until it succeeds or nothing more can be done."""

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+import stamina
 from confluent_kafka import (
     Consumer,
     IsolationLevel,
     KafkaError,
+    KafkaException,
     Message,
     Producer,
     TopicPartition,
@@ -101,8 +103,13 @@ class Group:
 
     def committed(self) -> dict[int, int]:
         """Return the committed offset per partition; 0 where there is none."""
-        tps = self._consumer.committed(self._partitions, timeout=10)
+        tps = self._committed()
         return {tp.partition: max(0, tp.offset) for tp in tps}
+
+    # A young broker has no group coordinator yet; one whose broker restarts has none for a moment.
+    @stamina.retry(on=KafkaException, attempts=None, timeout=30)
+    def _committed(self) -> list[TopicPartition]:
+        return self._consumer.committed(self._partitions, timeout=10)
 
     def lag(self) -> int:
         """Return how many offsets stand between the group and the end of the log."""
