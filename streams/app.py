@@ -55,6 +55,8 @@ def create_app(settings: Settings, runtime: Runtime) -> EngineApp:
         table_standby_replicas=0,
         stream_recovery_delay=0.0,
         web_enabled=False,
+        # A bug in the fold ends the worker: going on without the chunk would lose it.
+        agent_supervisor="mode.CrashingSupervisor",
         TableManager=TableManager,
         consumer_group_instance_id=static or None,
         # A static member must come back under the same address, or Faust's assignor refuses it.

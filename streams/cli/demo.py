@@ -15,7 +15,7 @@ from streams.cli.scan import learning_sentence, print_anomalies
 from streams.cli.stage import SOURCE_ID, Scene, Stage
 from streams.connectors.files import Files, FilesOptions
 from streams.connectors.synthetic import Synthetic, SyntheticOptions
-from streams.detection.anomaly import Anomaly
+from streams.detection.anomaly import Anomaly, Level
 from streams.errors import TrailstreamsError
 from streams.synthetic.scenarios import DEFAULT_START_MS, DEMO_MS
 from streams.synthetic.scoring import Score, score
@@ -25,6 +25,7 @@ MOST_STRAYS = 2
 SEED = 1
 DAY_MS = 24 * 3600 * 1000
 LATEST = 6
+FINEST = (Level.PRINCIPAL, Level.INITIATOR, Level.EVENT)
 
 
 class DemoError(TrailstreamsError):
@@ -147,7 +148,8 @@ def _tell_found(scene: Scene, *, as_json: bool) -> None:
 def _tell_score(scene: Scene, result: Score, *, as_json: bool) -> None:
     rows = []
     for injection, finders in result.found:
-        first = min(finders, key=lambda a: (a.window_start_ms, a.level != "event"), default=None)
+        # The finest level names who.
+        first = min(finders, key=lambda a: (a.window_start_ms, FINEST.index(a.level)), default=None)
         delay_ms = first.window_start_ms - injection.start_ms if first else None
         rows.append(
             {

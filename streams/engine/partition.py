@@ -66,6 +66,11 @@ class OwnedPartition:
         return self._folding.locked()
 
     @property
+    def flushing(self) -> bool:
+        """Whether a flush is under way or waiting."""
+        return self._flushing.locked()
+
+    @property
     def dirty_rows(self) -> int:
         """Rows the next flush will write, roughly."""
         return self._fold.dirty_rows if self._fold else 0

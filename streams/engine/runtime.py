@@ -69,6 +69,7 @@ class Runtime:
         self._owned: dict[int, OwnedPartition] = {}
         self._lost: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, Parked] = {}
+        self._early: asyncio.Future[None] | None = None
         self._chunks_taken = 0
         self._taken_at_last_check = -1
         self._ahead: dict[int, tuple[int, int]] = {}
@@ -198,10 +199,10 @@ class Runtime:
         if not contiguous:
             # Fetched records vanished on the way (a rebalance clears queues): fetch them again.
             await self.source.seek_source(chunk.partition, owned.position)
-        if owned.dirty_rows >= self.settings.flush_rows:
-            flush = asyncio.ensure_future(self._flush(owned))
-            if owned.dirty_rows >= DIRTY_CAP * self.settings.flush_rows:
-                await flush
+        if owned.dirty_rows >= DIRTY_CAP * self.settings.flush_rows:
+            await self._flush(owned)
+        elif owned.dirty_rows >= self.settings.flush_rows and not owned.flushing:
+            self._early = asyncio.ensure_future(self._flush(owned))
 
     async def flush(self) -> None:
         """Flush every open partition, tell the group, and look for records lost at the tail."""
