@@ -9,6 +9,7 @@ from streams.errors import StateError
 
 META_KEY = b"\x00meta"
 FORMAT = 1
+REMEDY = "see `trailstreams state --help`"
 
 
 class Meta(NamedTuple):
@@ -32,7 +33,7 @@ def decode_meta(value: bytes) -> Meta:
     try:
         return Meta(**msgspec.json.decode(value))
     except (msgspec.DecodeError, TypeError) as error:
-        raise StateError(f"the changelog's meta row is not readable: {error}") from error
+        raise StateError(f"the changelog's meta row is not readable: {error}; {REMEDY}") from error
 
 
 def check_meta(
@@ -42,17 +43,16 @@ def check_meta(
 
     `log` is the source partition's `(start, end)`; a position must lie within, ends included.
     """
-    remedy = "see `trailstreams state --help`"
     if meta.format != FORMAT:
-        raise StateError(f"{where}: state has format {meta.format}, not {FORMAT}; {remedy}")
+        raise StateError(f"{where}: state has format {meta.format}, not {FORMAT}; {REMEDY}")
     for name, value in built_with.items():
         if meta.built_with.get(name) != value:
             was = meta.built_with.get(name, "unset")
-            raise StateError(f"{where}: state was built with {name}={was}, not {value}; {remedy}")
+            raise StateError(f"{where}: state was built with {name}={was}, not {value}; {REMEDY}")
     if meta.topic_id != topic_id:
-        raise StateError(f"{where}: the source topic was deleted and made again; {remedy}")
+        raise StateError(f"{where}: the source topic was deleted and made again; {REMEDY}")
     if not log[0] <= meta.position <= log[1]:
         raise StateError(
             f"{where}: position {meta.position} is outside the source log "
-            f"[{log[0]}, {log[1]}]: records were deleted before they were counted; {remedy}"
+            f"[{log[0]}, {log[1]}]: records were deleted before they were counted; {REMEDY}"
         )

@@ -17,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.broker.probe import free_port
 from streams.cloudtrail.record import Activity
 from streams.codecs import Codecs, encode_activity, partition_of
+from streams.errors import KafkaUnavailableError
 from streams.settings import Settings
-from streams.topics import TopicNames, apply
+from streams.topics import TopicNames, apply, check
 
 ACTIVITY = Activity(
     account_id="111122223333",
@@ -208,12 +209,22 @@ def test_a_partition_is_shown_by_its_owner_only(served: Settings, workers: Worke
     assert samples(served, name)
 
 
+def problems(settings: Settings) -> str:
+    try:
+        check(settings)
+    except KafkaUnavailableError as error:
+        return str(error)
+    return ""
+
+
 def test_a_paused_broker_only_delays(served: Settings, workers: Workers, kafka: object) -> None:
     workers.start("a")
     wait_ready(served)
     kafka.pause()  # type: ignore[attr-defined]
     time.sleep(4)
     kafka.resume()  # type: ignore[attr-defined]
+    # Kafka's controller takes a broker back that was silent too long only after a moment.
+    wait_until(lambda: not problems(served), 30, "the broker to know its topics again")
     published = publish_fixtures(served, "--complete")
     assert published
     Group(served, TopicNames.of(served).records).wait_for_end()
