@@ -68,6 +68,7 @@ class Runtime:
         self._source: Source | None = None
         self._owned: dict[int, OwnedPartition] = {}
         self._lost: dict[int, asyncio.Task[None]] = {}
+        self._opening: list[asyncio.Task[None]] = []
         self._parked: dict[int, Parked] = {}
         self._early: asyncio.Future[None] | None = None
         self._chunks_taken = 0
@@ -107,13 +108,12 @@ class Runtime:
         """Open every assigned partition; return when all are recovered and sought."""
         self._drop_old_parked()
         self._group_offsets.clear()
-        opening = [asyncio.ensure_future(self._open_until_done(p)) for p in partitions]
+        self._opening = [asyncio.ensure_future(self._open_until_done(p)) for p in partitions]
         try:
-            await asyncio.gather(*opening)
+            await asyncio.gather(*self._opening)
         except BaseException:
-            for task in opening:
-                task.cancel()
-            await asyncio.gather(*opening, return_exceptions=True)
+            # One that cannot be opened, or another rebalance, ends the opening of all.
+            await _cancel(self._opening)
             raise
 
     async def _open_until_done(self, partition: int) -> None:
@@ -172,8 +172,8 @@ class Runtime:
         """Flush and close every partition; keep committed state for a quick return."""
         self._has_joined = False
         self.tell_ready()
-        for task in self._lost.values():
-            task.cancel()
+        # What is being opened would be owned after the revocation: two workers would show it.
+        await _cancel([*self._opening, *self._lost.values()])
         self._lost.clear()
         await self.flush()
         owned, self._owned = self._owned, {}
@@ -299,6 +299,13 @@ class Runtime:
         """Say whether the worker has joined and none of its partitions is on its way back."""
         self.ready = self._has_joined and not self._lost
         self._observer.ready(self.ready)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait until they have let go of what they held."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _gather(coroutines: Collection[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -37,7 +37,7 @@ def create_tally_topics(settings: Settings) -> None:
 def tally_workers(settings: Settings, directory: Path) -> Workers:
     script = Path(__file__).with_name("tally_worker.py")
     fast = settings.model_copy(update={"kafka_session_timeout_seconds": 6, "flush_seconds": 0.3})
-    return Workers(fast, directory, [sys.executable, str(script)], {"TALLY_DELAY": "0.01"})
+    return Workers(fast, directory, [sys.executable, str(script)], {"TALLY_DELAY": "0.03"})
 
 
 @pytest.fixture

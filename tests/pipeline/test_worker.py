@@ -14,12 +14,12 @@ from helpers.kafka import Group, producer, read_all, wait_until
 from helpers.workers import Workers, settings_environment
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.broker import Broker
 from streams.broker.probe import free_port
 from streams.cloudtrail.record import Activity
 from streams.codecs import Codecs, encode_activity, partition_of
-from streams.errors import KafkaUnavailableError
 from streams.settings import Settings
-from streams.topics import TopicNames, apply, check
+from streams.topics import TopicNames, apply
 
 ACTIVITY = Activity(
     account_id="111122223333",
@@ -74,15 +74,20 @@ def wait_ready(settings: Settings) -> None:
     wait_until(lambda: get(settings, "/readyz")[0] == 200, 60, "/readyz")
 
 
-def publish_fixtures(settings: Settings, *options: str) -> int:
+def run_source(settings: Settings, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streams", "source", "files", str(FIXTURES), *options]
-    done = subprocess.run(
+    return subprocess.run(
         [*command, "--json"],
         env=settings_environment(settings),
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
     )
+
+
+def publish_fixtures(settings: Settings, *options: str) -> int:
+    done = run_source(settings, *options)
+    assert done.returncode == 0, done.stderr
     return int(json.loads(done.stdout)["published"])
 
 
@@ -209,24 +214,19 @@ def test_a_partition_is_shown_by_its_owner_only(served: Settings, workers: Worke
     assert samples(served, name)
 
 
-def problems(settings: Settings) -> str:
-    try:
-        check(settings)
-    except KafkaUnavailableError as error:
-        return str(error)
-    return ""
-
-
-def test_a_paused_broker_only_delays(served: Settings, workers: Workers, kafka: object) -> None:
+def test_a_paused_broker_only_delays(served: Settings, workers: Workers, kafka: Broker) -> None:
     workers.start("a")
     wait_ready(served)
-    kafka.pause()  # type: ignore[attr-defined]
+    kafka.pause()
     time.sleep(4)
-    kafka.resume()  # type: ignore[attr-defined]
-    # Kafka's controller takes a broker back that was silent too long only after a moment.
-    wait_until(lambda: not problems(served), 30, "the broker to know its topics again")
-    published = publish_fixtures(served, "--complete")
-    assert published
-    Group(served, TopicNames.of(served).records).wait_for_end()
+    kafka.resume()
+    # Kafka's controller shuts a broker out that was silent too long, and takes it back after a
+    # moment; a source that starts in it ends with one line, and is started again.
+    wait_until(
+        lambda: run_source(served, "--complete").returncode == 0, 60, "the broker to be back"
+    )
+    topic = TopicNames.of(served)
+    Group(served, topic.records).wait_for_end()
     wait_ready(served)
+    assert sum(samples(served, "trailstreams_events_total").values()) > 20
     assert workers.stop("a") == 0
