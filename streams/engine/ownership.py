@@ -11,7 +11,7 @@ from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.tables.recovery import Recovery as FaustRecovery
 from mode import Service
 
-from streams.engine.runtime import Runtime
+from streams.engine.runtime import RevokedError, Runtime
 from streams.errors import TrailstreamsError
 
 
@@ -35,7 +35,7 @@ class Recovery(FaustRecovery):
             self.signal_recovery_start.clear()
             try:
                 await self._recover(self._generation_id)
-            except (RebalanceAgain, IllegalStateError):
+            except (RebalanceAgain, RevokedError, IllegalStateError):
                 continue
             except ServiceStopped:
                 break

@@ -39,6 +39,10 @@ GIVE_UP_SECONDS = 600
 DIRTY_CAP = 2
 
 
+class RevokedError(Exception):
+    """Raise when partitions were taken away while they were being opened."""
+
+
 class Source(Protocol):
     """The group consumer, as the runtime needs it (see engine/transport.py)."""
 
@@ -105,16 +109,24 @@ class Runtime:
     # -- ownership ---------------------------------------------------------------------------
 
     async def open(self, partitions: Collection[int]) -> None:
-        """Open every assigned partition; return when all are recovered and sought."""
+        """Open every assigned partition; return when all are recovered and sought.
+
+        Raise RevokedError when `release` came before the end, and what kept one from opening.
+        """
         self._drop_old_parked()
         self._group_offsets.clear()
         self._opening = [asyncio.ensure_future(self._open_until_done(p)) for p in partitions]
         try:
-            await asyncio.gather(*self._opening)
-        except BaseException:
-            # One that cannot be opened, or another rebalance, ends the opening of all.
-            await _cancel(self._opening)
-            raise
+            if self._opening:
+                await asyncio.wait(self._opening, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            await _cancel([task for task in self._opening if not task.done()])
+        finished = [task for task in self._opening if not task.cancelled()]
+        for error in (task.exception() for task in finished):
+            if error is not None:
+                raise error
+        if len(finished) < len(self._opening):
+            raise RevokedError
 
     async def _open_until_done(self, partition: int) -> None:
         """Open one partition, with back-off, until it succeeds or nothing more can be done."""
