@@ -1,0 +1,62 @@
+"""Reading back what engines counted: raw record key, window start (ms), count."""
+
+import pickle
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from streams.codecs import Codecs
+
+if TYPE_CHECKING:
+    from benchmarks.engine.engines import Place
+
+Cell = tuple[bytes, int, int]
+
+_BATCH = 10_000
+_ANSWER_SECONDS = 30.0
+
+
+def activity_counts(place: "Place") -> Iterator[Cell]:
+    """Yield the counts of closed windows, as our worker publishes them."""
+    codecs = Codecs()
+    for message in read_topic(place.bootstrap_servers, f"{place.topic_prefix}activity-counts"):
+        activity, window_start_ms = codecs.decode_activity_window(message.key())
+        count = codecs.decode_activity_count(message.value()).count
+        yield codecs.activity_key(activity), window_start_ms, count
+
+
+def pickled(place: "Place") -> Iterator[Cell]:
+    """Yield the counts of an engine that keeps them in memory and writes them at its end."""
+    with place.output.open("rb") as file:
+        counts: dict[tuple[bytes, int], int] = pickle.load(file)  # noqa: S301 - written by us
+    for (key, window_start_ms), count in counts.items():
+        yield key, window_start_ms, count
+
+
+def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Message]:
+    """Yield every committed record of a topic, from its start to its end as it is now."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "benchmark-reader",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        waiting = set(consumer.list_topics(topic, 10).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in waiting])
+        while waiting:
+            messages = consumer.consume(_BATCH, _ANSWER_SECONDS)
+            if not messages:
+                raise SystemExit(f"error: {topic}: no answer within {_ANSWER_SECONDS:.0f} s")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    waiting.discard(message.partition())
+    finally:
+        consumer.close()
