@@ -5,7 +5,6 @@ quick look, `--engine worker` (any number of times) for some engines only.
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -35,12 +34,20 @@ def main() -> None:
     directory = DIRECTORY / "engine"
     directory.mkdir(parents=True, exist_ok=True)
     chosen = [each for each in ENGINES if not arguments.engine or each.name in arguments.engine]
+    chosen = [each for each in chosen if _ready(each)]
     # The broker, and this process, stay off the engines' core.
     os.sched_setaffinity(0, {cores()[1]})
     with Broker(directory / "kafka", config=BROKER) as broker:
         for name in arguments.input or KEYS:
             _measure(name, chosen, arguments, broker.bootstrap_servers, directory)
     print(f"{time.monotonic() - began:.0f} s in all")
+
+
+def _ready(engine: Engine) -> bool:
+    reason = engine.needs()
+    if reason:
+        print(f"{engine.name}: not run: {reason}")
+    return not reason
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,28 +66,38 @@ def _measure(
     bootstrap_servers: str,
     directory: Path,
 ) -> list[Measured]:
-    principals, event_names = KEYS[name]
+    inputs = {
+        records: make_input(name, records)
+        for records in {_records(engine, arguments.records) for engine in engines}
+    }
+    for given in inputs.values():
+        prepare(given, bootstrap_servers)
     measured: list[Measured] = []
-    given = Input(
-        name=name, principals=principals, event_names=event_names, records=arguments.records
-    )
-    _publish(given, bootstrap_servers)
     for number in range(arguments.rounds):
         for engine in engines:
+            given = inputs[_records(engine, arguments.records)]
             try:
                 result = run(engine, given, bootstrap_servers, directory, number=number)
             except EngineFailedError as error:
                 print(f"error: {error}")
                 continue
             measured.append(result)
-            (directory / f"{engine.name}-{name}-{number}.json").write_text(
-                json.dumps(result.as_json(), indent=1) + "\n"
-            )
-            print(_line(result), flush=True)
+            print(line(result), flush=True)
     return measured
 
 
-def _publish(given: Input, bootstrap_servers: str) -> None:
+def _records(engine: Engine, records: int) -> int:
+    return min(engine.records or records, records)
+
+
+def make_input(name: str, records: int) -> Input:
+    """Return one of the inputs."""
+    principals, event_names = KEYS[name]
+    return Input(name=name, principals=principals, event_names=event_names, records=records)
+
+
+def prepare(given: Input, bootstrap_servers: str) -> None:
+    """Make the input's topic and publish it."""
     began = time.monotonic()
     records = topics.catalogue(settings(bootstrap_servers, given.topic_prefix, "benchmark"))[0]
     create(bootstrap_servers, records)
@@ -88,7 +105,8 @@ def _publish(given: Input, bootstrap_servers: str) -> None:
     print(f"{given.topic}: published in {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _line(result: Measured) -> str:
+def line(result: Measured) -> str:
+    """Return one run for people."""
     wrong = f"{result.wrong_windows} WRONG" if result.wrong_windows else "exact"
     return (
         f"{result.input:6} {result.round}  {result.engine:24} {result.records:9,d} records  "

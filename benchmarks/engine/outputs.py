@@ -4,7 +4,9 @@ import pickle
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.codecs import Codecs
 
@@ -24,6 +26,39 @@ def activity_counts(place: "Place") -> Iterator[Cell]:
         activity, window_start_ms = codecs.decode_activity_window(message.key())
         count = codecs.decode_activity_count(message.value()).count
         yield codecs.activity_key(activity), window_start_ms, count
+
+
+def kafka_streams(place: "Place") -> Iterator[Cell]:
+    """Yield the rows of a window store's changelog, later ones of the same key after earlier ones.
+
+    The key ends with the window's start and a sequence number (WindowKeySchema of Kafka Streams).
+    """
+    for message in read_topic(place.bootstrap_servers, f"{place.group}-counts-changelog"):
+        key, value = message.key(), message.value()
+        yield key[:-12], int.from_bytes(key[-12:-4], "big"), int.from_bytes(value or b"", "big")
+
+
+def quix_streams(place: "Place") -> Iterator[Cell]:
+    """Yield the window rows of Quix Streams' changelog: key, start and end, with bars between."""
+    (topic,) = _topics_with(place, "changelog__")
+    for message in read_topic(place.bootstrap_servers, topic):
+        # Other column families hold Quix's own marks; a window it expires is deleted later on.
+        if message.value() is not None and ("__column_family__", b"default") in message.headers():
+            key = message.key()
+            count = msgspec.json.decode(message.value())["count/Count"]
+            yield key[:-18], int.from_bytes(key[-17:-9], "big"), count
+
+
+def stock_faust(place: "Place") -> Iterator[Cell]:
+    """Yield the changelog rows of Faust's windowed table: JSON of key and window, and a number."""
+    for message in read_topic(place.bootstrap_servers, f"{place.group}-counts-changelog"):
+        key, (start, _) = msgspec.json.decode(message.key())
+        yield key.encode("latin-1"), int(start * 1000), int(message.value())
+
+
+def _topics_with(place: "Place", prefix: str) -> list[str]:
+    names = AdminClient({"bootstrap.servers": place.bootstrap_servers}).list_topics(timeout=10)
+    return [name for name in names.topics if name.startswith(prefix) and place.group in name]
 
 
 def pickled(place: "Place") -> Iterator[Cell]:
