@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 import msgspec
+import numpy as np
 
 from streams.cloudtrail.record import Activity, Origin, Reason, Rejected, TrailRecord
 from streams.codecs import (
@@ -81,27 +82,27 @@ class CountingFold:
 
     def fold(self, chunk: Chunk) -> Iterator[None]:
         """Count a chunk; records that cannot be read become dead letters, never a stop."""
-        if not chunk.records:
-            return
-        leading = self._codecs.columns([record[3] for record in chunk.records])
-        bad = set(leading.bad)
         records = chunk.records
+        if not len(records):
+            return
+        leading = self._codecs.columns(records.values)
+        bad = set(leading.bad)
         if bad:
-            good = [at for at in range(len(records)) if at not in bad]
-            records = [records[at] for at in good]
+            good = np.array([at for at in range(len(records)) if at not in bad], np.int64)
+            records = records.take(good)
             leading = leading._replace(ids=leading.ids[good], times_ms=leading.times_ms[good])
-        keys = [record[2] or b"" for record in records]
-        appended_ms = [record[1] for record in records]
-        yield from self._state.fold(keys, leading.ids, leading.times_ms, appended_ms)
+        appended_ms = records.timestamps_ms
+        yield from self._state.fold(records.keys, leading.ids, leading.times_ms, appended_ms)
         for at, series in self._state.evidence_wanted:
-            self._sample(records[at], series)
+            self._sample(records.at(at), series)
         if self._unreadable_keys:
-            bad |= {at for at, record in enumerate(chunk.records) if self._is_unreadable(record[2])}
+            keys = chunk.records.keys
+            bad |= {at for at, key in enumerate(keys) if self._is_unreadable(key)}
         for at in sorted(bad):
-            self._reject(chunk.records[at])
+            self._reject(chunk.records.at(at))
         self._records += len(chunk.records)
-        if records:
-            self._oldest.append((int(leading.times_ms.min()), min(appended_ms)))
+        if len(records):
+            self._oldest.append((int(leading.times_ms.min()), int(appended_ms.min())))
 
     def snapshot(self) -> Output:
         """Return all that changed, with derived records encoded for their topics."""

@@ -4,7 +4,7 @@ Every TrailRecord begins with `dedup_id` (16 bytes) and `event_time` (a zigzag v
 follows; so both are read for a whole chunk at once, at about a 100th of the cost of decoding.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from streams.codecs.framing import header_length
 from streams.codecs.varint import CodecError, decode_long
+from streams.packed import Packed, Strings
 
 _HEAD = 36
 """Bytes of a value that are looked at: header 10, dedup id 16, longest varint 10."""
@@ -39,7 +40,7 @@ class Columns(NamedTuple):
 
 
 def columns(
-    values: Sequence[bytes | None],
+    values: Strings,
     *,
     known: Container[bytes] | None = None,
     strict: bool = True,
@@ -50,11 +51,10 @@ def columns(
     well-formed header. Raise CodecError naming the first bad position if `strict`; otherwise the
     bad positions are in the result, for the caller to count and skip.
     """
-    heads = [b"" if value is None else value[:_HEAD] for value in values]
-    total = len(heads)
+    total = len(values)
     ids, times = np.zeros(total, np.uint64), np.zeros(total, np.int64)
     read = np.zeros(total, np.bool_)
-    matrix, pending = _matrix(heads)
+    matrix, pending = _matrix(values)
     for _ in range(_ROUNDS):
         if not pending.size:
             break
@@ -65,7 +65,7 @@ def columns(
     bad: list[int] = []
     for at in np.flatnonzero(~read).tolist():
         try:
-            ids[at], times[at] = _read_one(heads[at], known)
+            ids[at], times[at] = _read_one((values[at] or b"")[:_HEAD], known)
         except CodecError as error:
             if strict:
                 raise CodecError(f"value {at} of {total} is no TrailRecord: {error}") from error
@@ -73,12 +73,17 @@ def columns(
     return Columns(ids, times, tuple(bad))
 
 
-def _matrix(heads: list[bytes]) -> tuple[npt.NDArray[np.uint8], _Rows]:
-    """Return the heads as rows, and the positions of those that are complete."""
+def _matrix(values: Strings) -> tuple[npt.NDArray[np.uint8], _Rows]:
+    """Return the heads as rows, and the positions of those that are complete.
+
+    Values of ours are all longer than a head; those that are shorter are read singly.
+    """
+    if isinstance(values, Packed):
+        return values.heads(_HEAD)
+    heads = [b"" if value is None else value[:_HEAD] for value in values]
     joined = b"".join(heads)
     whole = np.arange(len(heads))
     if len(joined) != _HEAD * len(heads):
-        # Never with values of ours, all longer than a head; those that are short are read singly.
         whole = np.flatnonzero(np.fromiter(map(len, heads), np.intp, len(heads)) == _HEAD)
         joined = b"".join(head.ljust(_HEAD, b"\0") for head in heads)
     return np.frombuffer(joined, np.uint8).reshape(len(heads), _HEAD), whole

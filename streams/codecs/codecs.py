@@ -1,6 +1,6 @@
 """Typed records to bytes on a topic, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from streams.codecs.varint import CodecError, decode_long, encode_long
 from streams.counting.counts import ActivityCount
 from streams.counting.watermark import progress_activity
 from streams.detection.anomaly import Anomaly
+from streams.packed import Strings
 
 _FROZEN = ("ActivityKey", "ActivityWindow")
 _UNREADABLE = (EOFError, IndexError, KeyError, OverflowError, TypeError, ValueError)
@@ -65,7 +66,7 @@ class Codecs:
             self._trail_headers.add(header)
         self._writers[header] = known
 
-    def columns(self, values: Sequence[bytes | None]) -> Columns:
+    def columns(self, values: Strings) -> Columns:
         """Read ids and times of a chunk of TrailRecords; what is no such thing is in `bad`."""
         return columns(values, known=self._trail_headers, strict=False)
 

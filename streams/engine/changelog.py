@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.engine.batches import batch_consumer
 from streams.engine.client import client_config
 from streams.engine.fetch import fetch_chunks
 from streams.settings import Settings
@@ -58,7 +59,7 @@ async def _apply_next(
     rows = contents.rows
     for chunk in chunks.values():
         contents.records += len(chunk.records)
-        for _, _, key, value in chunk.records:
+        for key, value in zip(chunk.records.keys, chunk.records.values, strict=True):
             if value is None:
                 rows.pop(key, None)  # type: ignore[arg-type]  # we write no record without a key
             else:
@@ -66,7 +67,7 @@ async def _apply_next(
 
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
+    return batch_consumer(
         **client_config(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -1,9 +1,4 @@
-"""Taking what aiokafka has fetched: light tuples, with the positions they cover.
-
-The one module that reads aiokafka's fetcher.
-aiokafka builds a `ConsumerRecord` (3-4 µs) per record and says nothing of the offsets that held no
-record; a chunk needs neither the one nor can it do without the other.
-"""
+"""Taking what aiokafka has fetched: columns of records, with the positions they cover."""
 
 import asyncio
 from collections.abc import Collection, Iterator
@@ -13,11 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import NoOffsetForPartitionError
 
-from streams.engine.job import Chunk, Record
-
-
-def _light_record(_: TopicPartition, record: Any) -> Record:
-    return Record(record.offset, record.timestamp, record.key, record.value)
+from streams.engine.job import Chunk
 
 
 async def fetch_chunks(
@@ -75,8 +66,11 @@ def _take_chunk(result: Any, tp: TopicPartition, max_records: int) -> Chunk | No
         return None
     position = result._assignment.state_value(tp)
     start = position.position
-    result._partition_records._consumer_record = _light_record
-    records = result.getall(max_records)
+    batches = result._partition_records
+    records = batches.take(max_records)
+    result._update_position()
+    if not batches.has_more():
+        result._partition_records = None
     if position.position == start:
         return None
     # Only control, aborted or compacted records: no record, but the position has moved.

@@ -1,7 +1,12 @@
 """What the engine asks of an application: a fold per partition, and what it leaves behind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from streams.packed import Integers, Strings, join, take
 
 Row = tuple[bytes, bytes | None]
 """A changelog record: key and value; None deletes the row."""
@@ -17,6 +22,64 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Fetched records as columns of equal length, in the order of their offsets."""
+
+    offsets: Integers
+    timestamps_ms: Integers
+    """Append times, because every topic is `LogAppendTime`."""
+    keys: Strings
+    values: Strings
+
+    @classmethod
+    def joined(cls, parts: Sequence["Records"]) -> "Records":
+        """Return the records of all parts as one."""
+        filled = [part for part in parts if len(part)]
+        if not filled:
+            return NO_RECORDS
+        if len(filled) == 1:
+            return filled[0]
+        return cls(
+            np.concatenate([part.offsets for part in filled]),
+            np.concatenate([part.timestamps_ms for part in filled]),
+            join([part.keys for part in filled]),
+            join([part.values for part in filled]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, places: slice) -> "Records":
+        return Records(
+            self.offsets[places],
+            self.timestamps_ms[places],
+            self.keys[places],
+            self.values[places],
+        )
+
+    def at(self, place: int) -> Record:
+        """Return one record."""
+        return Record(
+            int(self.offsets[place]),
+            int(self.timestamps_ms[place]),
+            self.keys[place],
+            self.values[place],
+        )
+
+    def take(self, places: Integers) -> "Records":
+        """Return the records at these places."""
+        return Records(
+            self.offsets[places],
+            self.timestamps_ms[places],
+            take(self.keys, places),
+            take(self.values, places),
+        )
+
+
+NO_RECORDS = Records(np.zeros(0, np.int64), np.zeros(0, np.int64), [], [])
+
+
 class Chunk(NamedTuple):
     """What one fetch gave of one partition: all that stands at positions `[start, next)`.
 
@@ -27,7 +90,7 @@ class Chunk(NamedTuple):
     partition: int
     start: int
     next: int
-    records: list[Record]
+    records: Records
 
 
 class Output(NamedTuple):

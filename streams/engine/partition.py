@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+import numpy as np
+
 from streams.engine.changelog import last_stable_offset, read_changelog
 from streams.engine.job import Chunk, Fold, Job, Output
 from streams.engine.meta import FORMAT, META_KEY, Meta, check_meta, decode_meta, encode_meta
@@ -133,8 +135,8 @@ class OwnedPartition:
             if chunk.start > self.position:
                 return False
             if chunk.start < self.position:
-                records = [record for record in chunk.records if record[0] >= self.position]
-                chunk = chunk._replace(start=self.position, records=records)
+                first = int(np.searchsorted(chunk.records.offsets, self.position))
+                chunk = chunk._replace(start=self.position, records=chunk.records[first:])
             sliced_at = time.monotonic()
             for _ in self._fold.fold(chunk):
                 if time.monotonic() - sliced_at > SLICE_SECONDS:

@@ -21,6 +21,7 @@ from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.engine.batches import batch_consumer
 from streams.engine.client import client_config
 from streams.engine.fetch import fetch_chunks
 from streams.engine.job import Chunk
@@ -39,7 +40,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = self.app.assignor
-        return aiokafka.AIOKafkaConsumer(
+        return batch_consumer(
             **client_config(transport.runtime.settings),
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,

@@ -9,6 +9,7 @@ import numpy as np
 from streams.cloudtrail.record import Activity
 from streams.counting.columns import Array, Integers, distinct, with_room
 from streams.counting.watermark import PROGRESS_EVENT_SOURCE
+from streams.packed import KeyTable, Strings, take
 
 KeyDecoder = Callable[[bytes], tuple[bytes, Activity]]
 """Raw record key to (Avro body, Activity); the body is the end of the raw key. Raises StateError
@@ -46,7 +47,7 @@ class Keys:
         self._clear()
 
     def _clear(self) -> None:
-        self._index_of: dict[bytes, int] = {}
+        self._index_of = KeyTable()
         self._restored: dict[bytes, int] = {}
         self._raw: list[bytes] = []
         self._fresh: dict[int, Activity] = {}
@@ -66,18 +67,17 @@ class Keys:
     def __len__(self) -> int:
         return len(self._raw)
 
-    def lookup(self, raw_keys: Sequence[bytes]) -> Integers:
-        """Return the number of each raw key; a key never seen is decoded once."""
-        known = self._index_of
+    def lookup(self, raw_keys: Strings) -> Integers:
+        """Return the number of each raw key, None being empty; a key never seen is decoded once."""
         self._fresh = {}
-        numbers = list(map(known.get, raw_keys))
-        if None in numbers:
-            missing = [at for at, number in enumerate(numbers) if number is None]
+        numbers = self._index_of.find(raw_keys)
+        missing = np.flatnonzero(numbers < 0)
+        if len(missing):
+            new = take(raw_keys, missing)
             # dict.fromkeys, because a set's order differs from process to process.
-            self._learn(dict.fromkeys(raw_keys[at] for at in missing))
-            for at in missing:
-                numbers[at] = known[raw_keys[at]]
-        return np.array(numbers, dtype=np.int64)
+            self._learn(dict.fromkeys(key or b"" for key in new))
+            numbers[missing] = self._index_of.find(new)
+        return numbers
 
     def restore(self, bodies: Sequence[bytes]) -> Integers:
         """Return the number of each body of the changelog."""
@@ -150,8 +150,10 @@ class Keys:
         new_numbers[live] = np.arange(len(live))
         self._clear()
         for number, old in enumerate(live.tolist()):
-            names = self._restored if old in restored else self._index_of
-            names[raw[old]] = number
+            if old in restored:
+                self._restored[raw[old]] = number
+            else:
+                self._index_of.put(raw[old], number)
             self._raw.append(raw[old])
         self._grow(len(live))
         columns = self.header_bytes, self.is_error, self.series, self._digest
@@ -177,7 +179,7 @@ class Keys:
             else:
                 # It never gets a row: its bytes may be anything, and are not needed.
                 name = body = b""
-            self._index_of[raw] = first + len(names)
+            self._index_of.put(raw, first + len(names))
             names.append(name)
             sizes.append(len(name) - len(body))
             bodies.append(body)
@@ -191,15 +193,15 @@ class Keys:
         """Enter `raw` as a name of a body already here; return False when the body is new."""
         number = self._restored.pop(body, None)
         if number is not None:
-            self._index_of[raw] = number
+            self._index_of.put(raw, number)
             self._raw[number] = raw
             self.header_bytes[number] = len(raw) - len(body)
             self._describe(number, activity)
             return True
         for header in self._headers:
             number = self._index_of.get(header + body)
-            if number is not None:
-                self._index_of[raw] = number
+            if number >= 0:
+                self._index_of.put(raw, number)
                 return True
         return False
 

@@ -10,6 +10,7 @@ from streams.counting.columns import Array, Integers, distinct
 from streams.counting.dedup import Ids
 from streams.counting.windows import NEVER, Windows
 from streams.detection.watch import Watch, WatchConfig
+from streams.packed import Strings
 from streams.state.keys import BodyDecoder, KeyDecoder, Keys, Kind
 from streams.state.layout import META_KEY, encode_meta
 from streams.state.restore import restore
@@ -96,7 +97,7 @@ class Partition:
         return sum(window.rows.size for window in self._live.values())
 
     def fold(
-        self, keys: Sequence[bytes], ids: Ids, times_ms: Integers, append_ms: Sequence[int]
+        self, keys: Strings, ids: Ids, times_ms: Integers, append_ms: Sequence[int] | Integers
     ) -> Iterator[None]:
         """Take one chunk of records in log order; run the iterator to its end before anything else.
 
@@ -108,7 +109,9 @@ class Partition:
         begin = 0
         for at in np.flatnonzero(self._keys.kind[numbers] == Kind.PROGRESS).tolist():
             instance_id = self._keys.instance_id(int(numbers[at]))
-            watermark_ms = self._watermark.observe(instance_id, int(times_ms[at]), append_ms[at])
+            watermark_ms = self._watermark.observe(
+                instance_id, int(times_ms[at]), int(append_ms[at])
+            )
             self._meta_changed = True
             if self._moves(watermark_ms):
                 yield from self._count(begin, numbers[begin:at], ids[begin:at], times_ms[begin:at])

@@ -32,7 +32,7 @@ class TallyFold:
     def fold(self, chunk: Chunk) -> Iterator[None]:
         if os.environ.get("TALLY_BUG"):
             raise ZeroDivisionError("a bug")
-        for key, count in Counter(record[2] for record in chunk.records).items():
+        for key, count in Counter(chunk.records.keys).items():
             self._counts[key] = self._counts.get(key, 0) + count
             self._dirty.add(key)
         time.sleep(self._delay)

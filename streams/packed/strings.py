@@ -1,0 +1,90 @@
+"""Strings in one buffer, and the few things that are done with strings of either kind."""
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+
+
+class Packed(Sequence[bytes | None]):
+    """Byte strings as places in one buffer; a string is made only when it is asked for.
+
+    `at` and `size` are int64 arrays of equal length; a size below 0 stands for None.
+    """
+
+    __slots__ = ("at", "buffer", "size")
+
+    def __init__(self, buffer: bytes, at: Integers, size: Integers) -> None:
+        self.buffer = buffer
+        self.at = at
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Packed": ...
+    def __getitem__(self, place: int | slice) -> "bytes | Packed | None":
+        if isinstance(place, slice):
+            return Packed(self.buffer, self.at[place], self.size[place])
+        at, size = int(self.at[place]), int(self.size[place])
+        return None if size < 0 else self.buffer[at : at + size]
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        ends = self.at + self.size
+        for at, end in zip(self.at.tolist(), ends.tolist(), strict=True):
+            yield None if end < at else self.buffer[at:end]
+
+    def heads(self, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:
+        """Return the first `size` bytes of each string as a row, and which strings have so many.
+
+        Rows of shorter strings hold whatever follows them in the buffer.
+        """
+        if len(self.buffer) < size:
+            return np.zeros((len(self), size), np.uint8), np.zeros(0, np.intp)
+        bytes_ = np.frombuffer(self.buffer, np.uint8)
+        windows = np.lib.stride_tricks.sliding_window_view(bytes_, size)
+        rows = windows[np.minimum(self.at, len(windows) - 1)]
+        return rows, np.flatnonzero(self.size >= size)
+
+
+Strings = Sequence[bytes | None]
+"""Byte strings or None: `Packed`, or any other sequence."""
+
+
+def pack(strings: Strings) -> Packed:
+    """Return the strings in one buffer."""
+    if isinstance(strings, Packed):
+        return strings
+    size = np.fromiter((-1 if s is None else len(s) for s in strings), np.int64, len(strings))
+    filled = np.maximum(size, 0)
+    return Packed(b"".join([s or b"" for s in strings]), np.cumsum(filled) - filled, size)
+
+
+def take(strings: Strings, places: npt.NDArray[np.intp]) -> Strings:
+    """Return the strings at these places, in this order."""
+    if isinstance(strings, Packed):
+        return Packed(strings.buffer, strings.at[places], strings.size[places])
+    return [strings[at] for at in places.tolist()]
+
+
+def join(parts: Sequence[Strings]) -> Strings:
+    """Return the strings of all parts, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    packed = [part for part in parts if isinstance(part, Packed)]
+    if not packed or len(packed) < len(parts):
+        return [string for part in parts for string in part]
+    size = np.concatenate([part.size for part in packed])
+    if all(part.buffer is packed[0].buffer for part in packed):
+        return Packed(packed[0].buffer, np.concatenate([part.at for part in packed]), size)
+    at, begin = [], 0
+    for part in packed:
+        at.append(part.at + begin)
+        begin += len(part.buffer)
+    return Packed(b"".join([part.buffer for part in packed]), np.concatenate(at), size)
