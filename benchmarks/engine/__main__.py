@@ -38,10 +38,8 @@ REMARKS = (
     ),
     "Rounds are interleaved (A B C, A B C); figures are medians.",
     "Every run's counts are compared with the truth for every key and window.",
-    (
-        "Only our worker takes out duplicates, detects anomalies and serves metrics; no peer is asked "
-        "to. benchmarks/engine/peers/README.md has each peer's settings."
-    ),
+    "Only our worker takes out duplicates, detects anomalies and serves metrics.",
+    "`benchmarks/engine/peers/README.md` has the peers' settings.",
 )
 
 

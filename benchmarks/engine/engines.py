@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.engine import outputs, setup
 from benchmarks.engine.outputs import Cell
 from benchmarks.engine.setup import PEERS
-from benchmarks.results import ROOT
 from streams.broker.java import find_java
 
 ALL = 0
@@ -71,12 +71,13 @@ def _peer(script: str) -> Callable[[Place], list[str]]:
     return lambda place: [str(setup.PEERS_PYTHON), *own(place)[1:]]
 
 
-def _worker(_: Place) -> list[str]:
-    return [sys.executable, "-m", "streams", "worker"]
+def _worker(*left_out: str) -> Callable[[Place], list[str]]:
+    script = PEERS / "worker_variant.py"
+    return lambda _: [sys.executable, str(script), *left_out]
 
 
-def _counting_only(_: Place) -> list[str]:
-    return [sys.executable, str(PEERS / "counting_only.py")]
+def _compiled() -> str:
+    return "" if find_spec("streams.packed._native") else "installed without a C compiler"
 
 
 def kafka_streams(guarantee: str, **overrides: str) -> Callable[[Place], list[str]]:
@@ -124,15 +125,21 @@ KAFKA_STREAMS = {
 ENGINES: tuple[Engine, ...] = (
     Engine(
         name="worker",
-        command=_worker,
+        command=_worker("pure"),
         counts=outputs.activity_counts,
         ours=True,
     ),
     Engine(
-        name="worker-counting-only",
-        command=_counting_only,
+        name="worker-compiled",
+        command=_worker(),
         counts=outputs.activity_counts,
-        environment={"PYTHONPATH": str(ROOT)},
+        needs=_compiled,
+        ours=True,
+    ),
+    Engine(
+        name="worker-counting-only",
+        command=_worker("pure", "counting-only"),
+        counts=outputs.activity_counts,
         ours=True,
     ),
     Engine(

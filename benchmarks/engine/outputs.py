@@ -1,6 +1,7 @@
 """Reading back what engines counted: raw record key, window start (ms), count."""
 
 import pickle
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Cell = tuple[bytes, int, int]
 
 _BATCH = 10_000
+_PATIENCE_SECONDS = 0.2
 _ANSWER_SECONDS = 30.0
 
 
@@ -83,9 +85,13 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Message]:
     try:
         waiting = set(consumer.list_topics(topic, 10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in waiting])
+        heard = time.monotonic()
         while waiting:
-            messages = consumer.consume(_BATCH, _ANSWER_SECONDS)
-            if not messages:
+            # It returns early only with a full batch.
+            messages = consumer.consume(_BATCH, _PATIENCE_SECONDS)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() > heard + _ANSWER_SECONDS:
                 raise SystemExit(f"error: {topic}: no answer within {_ANSWER_SECONDS:.0f} s")
             for message in messages:
                 error = message.error()

@@ -7,6 +7,7 @@ from benchmarks.engine.runs import Measured
 from benchmarks.results import Result
 
 PURE, COMPILED = "worker", "worker-compiled"
+OURS = (PURE, COMPILED, "worker-counting-only")
 RIVAL, ANCESTOR = "kafka-streams-exactly-once", "stock-faust"
 GOALED = "usual"
 RATES = {PURE: 150_000, COMPILED: 250_000}
@@ -39,7 +40,7 @@ def _of_engine(name: str, engine: str, runs: Sequence[Measured]) -> Iterator[Res
     yield _result(case, "elapsed time", median(run.wall_seconds for run in runs), "s")
     yield _result(case, "peak memory", median(run.peak_bytes for run in runs) / 1e6, "MB")
     yield _result(case, "records", runs[0].records, "")
-    yield _result(case, "wrong windowed keys", wrong, "", at_most=0)
+    yield _result(case, "wrong windowed keys", wrong, "", at_most=0 if engine in OURS else None)
 
 
 def _ratios(name: str, ours: str, runs: Sequence[Measured]) -> Iterator[Result]:
