@@ -1,12 +1,13 @@
 """What peers need: Kafka Streams is built by Maven, those in Python get a virtual environment."""
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.results import DIRECTORY
+from benchmarks.results import DIRECTORY, ROOT
 from streams.broker.java import find_java
 from streams.errors import KafkaUnavailableError
 
@@ -14,7 +15,7 @@ PEERS = Path(__file__).parent / "peers"
 _POM = PEERS / "kafka-streams" / "pom.xml"
 _STREAMS = DIRECTORY / "kafka-streams"
 _VENV = DIRECTORY / "peers-venv"
-_REQUIREMENTS = PEERS / "requirements.txt"
+_REQUIREMENTS = ROOT / "requirements" / "peers.txt"
 
 PEERS_PYTHON = _VENV / "bin" / "python"
 
@@ -24,6 +25,7 @@ def nothing() -> str:
     return ""
 
 
+@functools.cache
 def kafka_streams() -> str:
     """Build the Java program; return why that cannot be, empty when it is there."""
     missing = [tool for tool in ("mvn", "javac") if shutil.which(tool) is None]
@@ -41,6 +43,7 @@ def java_class_path() -> str:
     return os.pathsep.join((str(_STREAMS / "classes"), str(_STREAMS / "lib" / "*")))
 
 
+@functools.cache
 def peers_python(module: str) -> str:
     """Make the peers' virtual environment; return why a module is not there, empty when it is."""
     wanted, made = _REQUIREMENTS.read_bytes(), _VENV / ".made"

@@ -80,19 +80,14 @@ def main() -> None:
 
 def _remarks(files: int) -> Sequence[str]:
     return (
-        (
-            f"{files} files, one each {PERIOD_SECONDS:.0f} s, of {PROBE_EVENTS:,} calls that exceed a "
-            f"limit; before each one of {BACKGROUND_EVENTS:,} ordinary calls."
-        ),
-        (
-            "From the moment the file is complete on disk. `published`: the broker has confirmed all "
-            "its records. `counted`: `trailstreams_events_total` at `/metrics` shows them all. "
-            "`flagged`: a consumer that reads committed records has the provisional anomaly."
-        ),
-        (
-            "The connector of `source files` runs in the measuring process, once a file; broker, "
-            "worker and source share the machine."
-        ),
+        f"{files} files, one each {PERIOD_SECONDS:.0f} s, of {PROBE_EVENTS:,} calls: over a limit.",
+        f"Before each, a file of {BACKGROUND_EVENTS:,} ordinary calls.",
+        "Times are from the moment the file is complete on disk.",
+        "Published: the broker has confirmed all its records.",
+        "Counted: `trailstreams_events_total` at `/metrics` shows them all.",
+        "Flagged: a consumer of committed records has the provisional anomaly.",
+        "The connector of `source files` runs in the measuring process, once a file, producer too.",
+        "Broker, worker and source share the machine.",
     )
 
 
