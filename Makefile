@@ -41,8 +41,8 @@ format: $(READY) ## Format the code
 	"$(BIN)/ruff" format .
 	"$(BIN)/ruff" check --fix .
 
-bench: $(READY) ## Measure
-	@for file in benchmarks/*.py; do "$(BIN)/python" "$$file" || exit 1; done
+bench: $(READY) ## Measure all, or BENCH=engine only, and write docs/performance.md anew
+	"$(BIN)/python" -m benchmarks $(BENCH) -- $(ARGS)
 
 # The tests fail instead of being skipped where CI is true and a tool is absent.
 ci: export CI := true
@@ -53,6 +53,7 @@ lock: $(UV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade
 	$(LOCK) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	$(LOCK) -c requirements/dev.txt --group ci -o requirements/ci.txt
+	$(LOCK) requirements/peers.in -o requirements/peers.txt
 
 clean: ## Remove .venv and everything that was generated; Kafka's jars stay in the user's cache
 	rm -rf .venv .make .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,10 @@ _POLL_SECONDS = 0.1
 _QUIET = {"log_level": 0}
 
 
+Sample = tuple[float, float, int]
+"""Wall and CPU seconds since the start, and the offsets committed by then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What one run gave."""
@@ -34,9 +38,9 @@ class Measured:
     """Of the process and its children, from its start until all input was committed."""
     wall_seconds: float
     """The same span on the clock."""
-    late_per_cpu_second: float
-    """Events per CPU-second of the part after half of the input was committed."""
     late_records: int
+    """Committed after the half of the input was: by then what warms up is warm."""
+    late_cpu_seconds: float
     peak_bytes: int
     wrong_windows: int
     """Windowed keys with another count than the truth, missing and surplus ones included."""
@@ -46,9 +50,10 @@ class Measured:
         """Events per CPU-second over the whole run."""
         return self.records / self.cpu_seconds
 
-    def as_json(self) -> dict[str, object]:
-        """Return what is kept of the run."""
-        return asdict(self) | {"per_cpu_second": self.per_cpu_second}
+    @property
+    def late_per_cpu_second(self) -> float:
+        """Events per CPU-second of the last half; 0 for an engine that commits but once."""
+        return self.late_records / self.late_cpu_seconds if self.late_records else 0.0
 
 
 class EngineFailedError(Exception):
@@ -82,7 +87,27 @@ def run(
     finally:
         _delete(bootstrap_servers, _topics(bootstrap_servers) - before)
         shutil.rmtree(place.directory)
-    return _measured(engine, given, number, samples, peak, wrong)
+    wall, cpu, _ = samples[-1]
+    late_records, late_cpu = _late(samples)
+    return Measured(
+        engine=engine.name,
+        input=given.name,
+        round=number,
+        records=given.records,
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+        late_records=late_records,
+        late_cpu_seconds=late_cpu,
+        peak_bytes=peak,
+        wrong_windows=wrong,
+    )
+
+
+def _late(samples: list[Sample]) -> tuple[int, float]:
+    """Return records and CPU seconds of the last half, warmed up; 0 where one sample saw it all."""
+    _, cpu_end, end = samples[-1]
+    _, cpu_half, half = next(sample for sample in samples if sample[2] >= end / 2)
+    return end - half, cpu_end - cpu_half
 
 
 def settings(bootstrap_servers: str, topic_prefix: str, app_id: str) -> Settings:
@@ -124,10 +149,6 @@ def wrong_windows(given: Input, cells: Iterable[Cell]) -> int:
     return int(np.count_nonzero(found != given.truth)) + surplus
 
 
-Sample = tuple[float, float, int]
-"""Wall and CPU seconds since the start, and the offsets committed by then."""
-
-
 def _watch(process: Pinned, place: Place, topic: str, *, timeout_seconds: float) -> list[Sample]:
     """Watch the group until it has committed all there is; return what was seen."""
     consumer = Consumer(
@@ -157,26 +178,6 @@ def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> int:
     except KafkaException:
         # A young broker has no group coordinator yet.
         return 0
-
-
-def _measured(
-    engine: Engine, given: Input, number: int, samples: list[Sample], peak: int, wrong: int
-) -> Measured:
-    wall, cpu, end = samples[-1]
-    _, cpu_half, half = next(sample for sample in samples if sample[2] >= end / 2)
-    late = end - half
-    return Measured(
-        engine=engine.name,
-        input=given.name,
-        round=number,
-        records=given.records,
-        cpu_seconds=cpu,
-        wall_seconds=wall,
-        late_per_cpu_second=late / (cpu - cpu_half) if late and cpu > cpu_half else 0.0,
-        late_records=late,
-        peak_bytes=peak,
-        wrong_windows=wrong,
-    )
 
 
 def _environment(engine: Engine, place: Place) -> dict[str, str]:

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("dev", "runtime", "build", "ci")
+LOCKS = ("dev", "runtime", "build", "ci", "peers")
 PURPOSES = {
     "runtime": PROJECT["project"]["dependencies"],
     "build": PROJECT["build-system"]["requires"],

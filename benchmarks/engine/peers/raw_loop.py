@@ -9,30 +9,16 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 
 from confluent_kafka import Consumer
-
-WINDOW_MS = 300_000
-
-
-def window_of(time: bytes) -> int:
-    """Return the window's start (ms) of a six-byte Avro long."""
-    zigzag = sum((byte & 0x7F) << 7 * at for at, byte in enumerate(time))
-    event_ms = zigzag >> 1
-    return event_ms - event_ms % WINDOW_MS
-
-
-class Windows(dict[bytes, int]):
-    """The window of each time seen."""
-
-    def __missing__(self, time: bytes) -> int:
-        window = self[time] = window_of(time)
-        return window
+from event_time import WINDOW_MS, event_ms
 
 
 def main() -> None:
     """Count until SIGTERM."""
     bootstrap, topic, group, output = sys.argv[1:]
+    # Nothing here forms a cycle, and the collector takes a third of the time.
     gc.disable()
     consumer = Consumer(
         {
@@ -48,20 +34,19 @@ def main() -> None:
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     counts: defaultdict[tuple[bytes, int], int] = defaultdict(int)
-    windows = Windows()
     consumer.subscribe([topic])
     committed_at, dirty = time.monotonic(), False
     while not stopped:
         messages = consumer.consume(5_000, 0.1)
         for message in messages:
-            counts[message.key(), windows[message.value()[26:32]]] += 1
+            counts[message.key(), event_ms(message.value()) // WINDOW_MS] += 1
         dirty = dirty or bool(messages)
         if dirty and time.monotonic() > committed_at + 1:
             consumer.commit(asynchronous=False)
             committed_at, dirty = time.monotonic(), False
     consumer.close()
-    with open(output, "wb") as file:  # noqa: PTH123 - a script with as few imports as can be
-        pickle.dump(dict(counts), file)
+    windows = {(key, number * WINDOW_MS): count for (key, number), count in counts.items()}
+    Path(output).write_bytes(pickle.dumps(windows))
 
 
 if __name__ == "__main__":
