@@ -114,10 +114,15 @@ class Group:
     def lag(self) -> int:
         """Return how many offsets stand between the group and the end of the log."""
         committed = self.committed()
-        return sum(
-            self._consumer.get_watermark_offsets(tp, timeout=10)[1] - committed[tp.partition]
+        return sum(end - committed[partition] for partition, end in self.ends().items())
+
+    @stamina.retry(on=KafkaException, attempts=None, timeout=30)
+    def ends(self) -> dict[int, int]:
+        """Return the end of each partition's log, as a `read_committed` reader sees it."""
+        return {
+            tp.partition: self._consumer.get_watermark_offsets(tp, timeout=10)[1]
             for tp in self._partitions
-        )
+        }
 
     def wait_for(self, offsets: int, seconds: float = 60) -> None:
         """Return when the group has committed at least so many offsets in all."""
