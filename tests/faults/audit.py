@@ -4,13 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from faults.truth import Counted, CountKey, Counts, Folded
 from helpers.kafka import read_all
 
+from faults.truth import Counted, CountKey, Counts, Folded
 from streams.codecs import Codecs, partition_of
 from streams.counting.counts import ActivityCount
 from streams.detection.anomaly import Anomaly, State
@@ -43,13 +44,18 @@ class Difference(NamedTuple):
         return f"{self.kind}: {self.what}"
 
 
-def audit(settings: Settings, counts: Counts, folded: Folded) -> list[Difference]:
-    """Read every topic of the worker's and return all differences from truth."""
+def audit(
+    settings: Settings, counts: Counts, folded: Folded, ends: Mapping[int, int]
+) -> list[Difference]:
+    """Read every topic of the worker's and return all differences from truth.
+
+    `ends` is where each partition of `records` ends: where the state must stand.
+    """
     return [
         *_counts(settings, counts.closed),
         *_dead_letters(settings, counts.unreadable),
         *_anomalies(settings, folded.anomalies),
-        *_changelog(settings, folded.changelog),
+        *_changelog(settings, folded.changelog, ends),
     ]
 
 
@@ -70,9 +76,7 @@ def _counts(settings: Settings, truth: Mapping[CountKey, Counted]) -> Iterator[D
         yield from _revisions(_row(key), emitted[key], truth[key])
 
 
-def _revisions(
-    name: str, counts: Sequence[ActivityCount], truth: Counted
-) -> Iterator[Difference]:
+def _revisions(name: str, counts: Sequence[ActivityCount], truth: Counted) -> Iterator[Difference]:
     """Hold one row's emissions against truth: every revision once, absolute, growing."""
     first = 1 if truth.at_close is None else 0
     revisions = [count.revision for count in counts]
@@ -81,7 +85,7 @@ def _revisions(
         kind = Kind.REPEATED if len(set(revisions)) < len(revisions) else Kind.WRONG
         yield Difference(kind, f"{name} has revisions {revisions}, not {expected}")
     calls = [count.count for count in counts]
-    if any(later <= sooner for sooner, later in zip(calls, calls[1:], strict=False)):
+    if any(later <= sooner for sooner, later in pairwise(calls)):
         yield Difference(Kind.WRONG, f"{name} does not grow: {calls}")
     if first == 0 and calls[0] != truth.at_close:
         yield Difference(Kind.WRONG, f"{name} closed with {calls[0]}, not {truth.at_close}")
@@ -152,7 +156,7 @@ def _dead_letters(settings: Settings, truth: set[tuple[int, int]]) -> Iterator[D
 
 
 def _changelog(
-    settings: Settings, truth: Mapping[int, Mapping[bytes, bytes]]
+    settings: Settings, truth: Mapping[int, Mapping[bytes, bytes]], ends: Mapping[int, int]
 ) -> Iterator[Difference]:
     kept: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
     for message in read_all(settings, settings.changelog_topic):
@@ -161,13 +165,12 @@ def _changelog(
             rows.pop(message.key(), None)
         else:
             rows[message.key()] = message.value()
-    for partition in range(settings.kafka_partitions):
+    for partition, end in ends.items():
         rows = kept[partition]
         meta = rows.pop(META_KEY, None)
-        if meta is None:
-            yield Difference(Kind.LOST, f"partition {partition} has no meta row")
-        else:
-            decode_meta(meta)
+        position = decode_meta(meta).position if meta else None
+        if position != end:
+            yield Difference(Kind.WRONG, f"partition {partition} stands at {position}, not {end}")
         found, expected = _meaning(rows), _meaning(truth.get(partition, {}))
         where = f"partition {partition}: row"
         yield from _missing(where, map(str, expected.keys() - found.keys()))

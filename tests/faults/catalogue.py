@@ -1,8 +1,10 @@
 """Every fault, declared once: its name, what it does, what it needs."""
 
-from collections.abc import Callable
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +24,9 @@ class Needs(NamedTuple):
     """Workers with names of their own in the group (KIP-345)."""
 
 
+_NOTHING = Needs()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One thing that happens to a run."""
@@ -29,9 +34,7 @@ class Fault:
     name: str
     does: str
     inject: Inject
-    needs: Needs = Needs()
-    seconds: float = 10.0
-    """About how long it takes in the long form, the way back included."""
+    needs: Needs = _NOTHING
 
 
 def _worker(rig: Rig) -> str:
@@ -103,9 +106,6 @@ def _freeze(rig: Rig) -> None:
 
 
 def _freeze_on_order(rig: Rig, moments: tuple[Moment, ...]) -> None:
-    import os  # noqa: PLC0415
-    import signal  # noqa: PLC0415
-
     pid = _order(rig, Action.FREEZE, moments)
     rig.wait(rig.timing.beyond_transaction_seconds)
     os.kill(pid, signal.SIGCONT)
@@ -252,45 +252,36 @@ FAULTS: tuple[Fault, ...] = (
         name="freeze-inside",
         does="SIGSTOP inside an open transaction, past its timeout and the session",
         inject=_freeze_inside,
-        seconds=25,
     ),
     Fault(
         name="freeze-at-the-end",
         does="SIGSTOP within milliseconds of a transaction's end, past its timeout",
         inject=_freeze_at_the_end,
-        seconds=25,
     ),
-    Fault(name="scale", does="1 worker, 3 workers, 1 worker", inject=_scale, seconds=20),
+    Fault(name="scale", does="1 worker, 3 workers, 1 worker", inject=_scale),
     Fault(
         name="roll",
         does="SIGTERM to one worker after the other, all static members",
         inject=_roll,
         needs=Needs(static=True),
-        seconds=20,
     ),
-    Fault(
-        name="fail-inside", does="writes of a flush fail, three times", inject=_fail_inside
-    ),
+    Fault(name="fail-inside", does="writes of a flush fail, three times", inject=_fail_inside),
     Fault(
         name="fail-at-the-end",
         does="a commit succeeds and its answer is lost, three times",
         inject=_fail_at_the_end,
     ),
-    Fault(
-        name="kill-broker", does="SIGKILL to a broker, and its restart", inject=_kill_broker
-    ),
+    Fault(name="kill-broker", does="SIGKILL to a broker, and its restart", inject=_kill_broker),
     Fault(
         name="pause-broker",
         does="SIGSTOP to a broker for longer than a transaction may be open",
         inject=_pause_broker,
-        seconds=40,
     ),
     Fault(
         name="lose-replica",
         does="one of three brokers is dead for a while",
         inject=_lose_replica,
         needs=Needs(brokers=3),
-        seconds=30,
     ),
     Fault(
         name="compact",
@@ -316,10 +307,15 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
-def possible(needs: Needs) -> list[Fault]:
-    """Return the faults that a run of this kind can have."""
-    return [
+def choose(rng: random.Random, needs: Needs, number: int) -> list[Fault]:
+    """Choose faults for a run: those that only this kind of run can have, and any others."""
+    possible = [
         fault
         for fault in FAULTS
         if fault.needs.brokers <= needs.brokers and fault.needs.static <= needs.static
     ]
+    special = [fault for fault in possible if fault.needs != _NOTHING]
+    usual = [fault for fault in possible if fault.needs == _NOTHING]
+    chosen = [*special, *rng.sample(usual, number - len(special))]
+    rng.shuffle(chosen)
+    return chosen

@@ -7,6 +7,7 @@ from confluent_kafka.admin import (
     ConfigResource,
     ResourceType,
 )
+
 from faults.rig import Rig
 
 _COMPACTED_SECONDS = 60.0

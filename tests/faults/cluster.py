@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Self
 
 from faults.netproxy import Proxy
-
 from streams.broker import Broker
 from streams.broker.probe import HOST, free_port
 
@@ -55,7 +54,7 @@ class Cluster:
         return ",".join(broker.bootstrap_servers for broker in self.brokers.values())
 
     def bootstrap_servers_of(self, slot: str) -> str:
-        """The brokers as one worker sees them."""
+        """Return the brokers as one worker sees them."""
         return ",".join(f"{HOST}:{proxy.port}" for proxy in self.proxies[slot].values())
 
     def __enter__(self) -> Self:
@@ -98,9 +97,7 @@ class Cluster:
         plain = ["PLAINTEXT", "CONTROLLER", *names.values()]
         return _TUNED | {
             "node.id": str(node),
-            "listeners": ",".join(
-                [own, *inside, f"CONTROLLER://{HOST}:{self._controllers[node]}"]
-            ),
+            "listeners": ",".join([own, *inside, f"CONTROLLER://{HOST}:{self._controllers[node]}"]),
             "advertised.listeners": ",".join([own, *outside]),
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in plain),
             "controller.quorum.voters": ",".join(voters),

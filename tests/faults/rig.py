@@ -1,6 +1,5 @@
 """Everything a run consists of: brokers, topics, sources, workers, and what is asked of them."""
 
-import os
 import random
 import signal
 import subprocess
@@ -12,14 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from helpers.kafka import Group
+from helpers.workers import Workers
+
 from faults.cluster import Cluster
 from faults.orders import Orders
 from faults.sources import Feeder, PlainSource, TransactionalSource
 from faults.timing import Timing
 from faults.traffic import AMENDMENT_MS, WINDOW_MS
-from helpers.kafka import Group
-from helpers.workers import Workers
-
 from streams.broker import Broker
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, apply

@@ -1,7 +1,8 @@
 """The two sources: one through the product's publisher, one in transactions of its own."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from confluent_kafka import KafkaException, Producer
@@ -120,8 +121,8 @@ class Feeder:
         self._hurry = threading.Event()
         self._failure: BaseException | None = None
 
-    def start(self, steps: Iterable[Iterable[Delivery]], pace_seconds: float) -> None:
-        """Deliver the steps, pausing after each; return at once."""
+    def start(self, steps: Sequence[Sequence[Delivery]], pace_seconds: float) -> None:
+        """Deliver the steps, pausing after each, then heartbeats; return at once."""
         self._hurry.clear()
         self._thread = threading.Thread(target=self._run, args=(steps, pace_seconds), daemon=True)
         self._thread.start()
@@ -134,11 +135,18 @@ class Feeder:
         if self._failure is not None:
             raise self._failure
 
-    def _run(self, steps: Iterable[Iterable[Delivery]], pace_seconds: float) -> None:
+    def _run(self, steps: Sequence[Sequence[Delivery]], pace_seconds: float) -> None:
         try:
             for step in steps:
-                for delivery in step:
-                    self._sources[delivery.source].deliver(delivery)
+                self._deliver(step)
                 self._hurry.wait(pace_seconds)
+            # As sources do while they wait for more: they repeat what they said last.
+            heartbeat = [replace(said, records=(), unreadable=0) for said in steps[-1]]
+            while not self._hurry.wait(pace_seconds):
+                self._deliver(heartbeat)
         except BaseException as error:  # noqa: BLE001 - raised again by `finish`
             self._failure = error
+
+    def _deliver(self, step: Iterable[Delivery]) -> None:
+        for delivery in step:
+            self._sources[delivery.source].deliver(delivery)

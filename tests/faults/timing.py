@@ -30,9 +30,7 @@ class Timing:
         return max(self.session_seconds, self.transaction_seconds) + 2.5
 
 
-LONG = Timing(
-    session_seconds=6, transaction_seconds=20, pause_seconds=30, window_pace_seconds=0.5
-)
+LONG = Timing(session_seconds=6, transaction_seconds=20, pause_seconds=30, window_pace_seconds=0.5)
 SHORT = Timing(session_seconds=3, transaction_seconds=5, pause_seconds=8, window_pace_seconds=0.25)
 
 

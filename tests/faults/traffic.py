@@ -1,4 +1,4 @@
-"""Made-up traffic that a seed determines to the last record: two sources, and what goes wrong there.
+"""Made-up traffic of two sources that a seed determines to the last record, and their troubles.
 
 A quiet first day, so that detection has baselines, then the time in which the faults happen.
 Source `a` tells of a window when it has ended; `b` is late by some windows, repeats some of what
@@ -90,9 +90,7 @@ def _events(rng: random.Random) -> Iterator[tuple[int, TrailRecord]]:
             yield window, _record(rng, window, _internal())
 
 
-def _spikes(
-    rng: random.Random, activities: list[Activity]
-) -> dict[tuple[Activity, int], float]:
+def _spikes(rng: random.Random, activities: list[Activity]) -> dict[tuple[Activity, int], float]:
     spikes = {}
     for first in range(DAY + 4, DAY + ACTIVE - 12, 12):
         activity, factor = rng.choice(activities), rng.uniform(6, 14)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from faults.timing import quick_deaths
-from faults.traffic import AMENDMENT_MS, WINDOW_MS
 from helpers.kafka import read_all
 
+from faults.timing import quick_deaths
+from faults.traffic import AMENDMENT_MS, WINDOW_MS
 from streams.agents.fold import partition_config
 from streams.cloudtrail.record import Activity
 from streams.codecs import CodecError, Codecs, decode_activity, header_length
@@ -155,9 +155,7 @@ def _fold(
     settings: Settings, entries: Sequence[Entry], anomalies: dict[str, Anomaly]
 ) -> Iterator[tuple[bytes, bytes]]:
     codecs, rows = Codecs(), {}
-    partition = Partition(
-        partition_config(settings), _split_key, decode_body=decode_activity
-    )
+    partition = Partition(partition_config(settings), _split_key, decode_body=decode_activity)
     for first in range(0, len(entries), CHUNK_RECORDS):
         chunk = entries[first : first + CHUNK_RECORDS]
         leading = codecs.columns([entry.value for entry in chunk])

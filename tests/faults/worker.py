@@ -13,9 +13,9 @@ from typing import Any
 sys.path[0] = str(Path(__file__).parents[1])
 
 from aiokafka import AIOKafkaProducer  # noqa: E402
+
 from faults.orders import Moment, Obedience  # noqa: E402
 from faults.timing import quick_deaths  # noqa: E402
-
 from streams.cli import main  # noqa: E402
 from streams.engine import transport, writer  # noqa: E402
 
