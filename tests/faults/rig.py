@@ -45,7 +45,7 @@ class Rig:
         self.cluster = Cluster(directory, SLOTS, brokers)
         self._directory = directory
         self._wanted: set[str] = set()
-        self._last_line: dict[str, str] = {}
+        self._said_before: dict[str, int] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -119,7 +119,7 @@ class Rig:
         }
         if self.static:
             environment["TRAILSTREAMS_KAFKA_GROUP_INSTANCE_ID"] = slot
-        self._last_line[slot] = self.tail(slot)
+        self._said_before[slot] = len(self._log(slot))
         self.workers.start(slot, **environment)
 
     def kill(self, slot: str) -> None:
@@ -135,7 +135,7 @@ class Rig:
         except subprocess.TimeoutExpired:
             raise RunError(f"worker {slot} did not end within 30 s of SIGTERM") from None
         # Python's start is not ours: a signal that comes within it ends the process as usual.
-        if code and not (code == -signal.SIGTERM and self.tail(slot) == self._last_line[slot]):
+        if code and not (code == -signal.SIGTERM and not self._said(slot)):
             raise RunError(f"worker {slot} ended with {code} after SIGTERM: {self.tail(slot)}")
 
     def freeze(self, slot: str, seconds: float) -> None:
@@ -148,22 +148,32 @@ class Rig:
         """Return the slot of a running worker."""
         return next(slot for slot, process in self.workers.running.items() if process.pid == pid)
 
-    def tail(self, slot: str) -> str:
-        """Return the last line a worker printed."""
-        log = self._directory / f"{slot}.log"
-        return (log.read_text().splitlines() if log.exists() else [""])[-1]
-
     def look(self) -> None:
-        """Start again what was killed on order.
+        """Start again what was killed on order, or found no broker when it began.
 
         Raise RunError for a worker that ended by itself: no fault here gives it a reason to.
         """
         for slot in self.running:
             code = self.workers.running[slot].poll()
-            if code == -signal.SIGKILL:
+            if code == -signal.SIGKILL or (code == 1 and self._refused_to_begin(slot)):
                 self.start(slot)
             elif code is not None:
                 raise RunError(f"worker {slot} ended by itself with {code}: {self.tail(slot)}")
+
+    def tail(self, slot: str) -> str:
+        """Return the last line of a worker since it was started."""
+        return (self._said(slot) or ["nothing"])[-1]
+
+    def _refused_to_begin(self, slot: str) -> bool:
+        said = self._said(slot)
+        return len(said) == 1 and said[0].startswith("error: ")
+
+    def _said(self, slot: str) -> list[str]:
+        return self._log(slot)[self._said_before[slot] :]
+
+    def _log(self, slot: str) -> list[str]:
+        log = self._directory / f"{slot}.log"
+        return log.read_text().splitlines() if log.exists() else []
 
     # Time.
 

@@ -14,11 +14,11 @@ import msgspec
 
 from streams.cloudtrail.record import Activity, Origin, TrailRecord
 
-WINDOW_MS = 300_000
+WINDOW_MS = 900_000
 AMENDMENT_MS = 12 * WINDOW_MS
 START_MS = 1_767_571_200_000
 """2026-01-05T00:00:00Z, a Monday."""
-DAY = 288
+DAY = 96
 ACTIVE = 192
 """Windows of the first day, and of the time after it."""
 _LAG = 3
@@ -28,7 +28,7 @@ _OPEN = 4
 _REPEATED, _ECHOED, _LATE, _TOO_LATE, _AHEAD = 0.02, 0.04, 0.02, 0.005, 0.003
 """Shares of events delivered twice at once, by both sources, after some windows, after the purge,
 and before their time."""
-_INTERNAL_CALLS = 1_600
+_INTERNAL_CALLS = 4_600
 """In one window: more than the shipped threshold of GetMetricData."""
 _APIS = tuple(
     (service, name)
@@ -84,18 +84,21 @@ def _events(rng: random.Random) -> Iterator[tuple[int, TrailRecord]]:
             level = levels[activity] * spikes.get((activity, window), 1) / (3 - 2 * (window >= DAY))
             for _ in range(_around(rng, level)):
                 yield window, _record(rng, window, activity)
-    for _ in range(3):
+    for _ in range(2):
         window = rng.randrange(DAY, DAY + ACTIVE)
         for _ in range(_INTERNAL_CALLS):
             yield window, _record(rng, window, _internal())
 
 
 def _spikes(rng: random.Random, activities: list[Activity]) -> dict[tuple[Activity, int], float]:
-    spikes = {}
+    spikes: dict[tuple[Activity, int], float] = {}
     for first in range(DAY + 4, DAY + ACTIVE - 12, 12):
         activity, factor = rng.choice(activities), rng.uniform(6, 14)
         for window in range(first, first + rng.randint(2, 10)):
             spikes[activity, window] = factor
+    # One that goes on at the end: its anomaly stays open.
+    activity = rng.choice(activities)
+    spikes |= {(activity, window): 14 for window in range(DAY + ACTIVE - 6, DAY + ACTIVE + _OPEN)}
     return spikes
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from helpers.kafka import read_all
@@ -11,7 +12,8 @@ from faults.timing import quick_deaths
 from faults.traffic import AMENDMENT_MS, WINDOW_MS
 from streams.agents.fold import partition_config
 from streams.cloudtrail.record import Activity
-from streams.codecs import CodecError, Codecs, decode_activity, header_length
+from streams.codecs import Codecs, decode_activity, header_length
+from streams.codecs.varint import decode_long
 from streams.counting.watermark import PROGRESS_EVENT_SOURCE, Watermark
 from streams.detection.anomaly import Anomaly, State
 from streams.settings import Settings
@@ -92,7 +94,9 @@ class _Counting:
     def __init__(self, counts: Counts, partition: int) -> None:
         self._counts = counts
         self._partition = partition
-        self._codecs = Codecs()
+        codecs = Codecs()
+        self._header = _header(codecs)
+        self._activity = cache(codecs.decode_activity_key)
         self._watermark = Watermark()
         self._ids: set[tuple[int, bytes]] = set()
         self._calls: Counter[CountKey] = Counter()
@@ -103,23 +107,27 @@ class _Counting:
     def run(self, entries: Sequence[Entry]) -> None:
         """Count all entries and keep the rows that are closed at the end."""
         for entry in entries:
-            try:
-                record = self._codecs.decode_trail_record(entry.value)
-            except CodecError:
+            if not entry.value.startswith(self._header):
                 self._counts.unreadable.add((self._partition, entry.offset))
                 continue
-            if record.activity.event_source == PROGRESS_EVENT_SOURCE:
-                instance_id = record.activity.principal
-                self._watermark.observe(instance_id, record.event_time_ms, entry.append_ms)
+            activity, dedup_id, time_ms = self._read(entry)
+            if activity.event_source == PROGRESS_EVENT_SOURCE:
+                self._watermark.observe(activity.principal, time_ms, entry.append_ms)
                 self._close()
             else:
-                self._counts.seen.add(record.dedup_id)
-                self._count(record.activity, record.event_time_ms, record.dedup_id)
+                self._counts.seen.add(dedup_id)
+                self._count(activity, time_ms, dedup_id)
         for key in self._calls.keys() - self._open:
             times = self._times[key]
             self._counts.closed[key] = Counted(
                 self._at_close.get(key), self._calls[key], min(times), max(times)
             )
+
+    def _read(self, entry: Entry) -> tuple[Activity, bytes, int]:
+        """Return the key, and the two fields that every record begins with."""
+        begin = len(self._header)
+        time_ms, _ = decode_long(entry.value, begin + 16)
+        return self._activity(entry.key), entry.value[begin : begin + 16], time_ms
 
     def _is_past(self, start_ms: int, horizon_ms: int) -> bool:
         watermark_ms = self._watermark.value_ms
@@ -140,6 +148,12 @@ class _Counting:
         for key in [key for key in self._open if self._is_past(key[1], 0)]:
             self._open.remove(key)
             self._at_close[key] = self._calls[key]
+
+
+def _header(codecs: Codecs) -> bytes:
+    """Return what every readable record begins with."""
+    _, value = codecs.progress("any", 0)
+    return value[: header_length(value)]
 
 
 def fold(settings: Settings, log: Log) -> Folded:
