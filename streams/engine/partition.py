@@ -45,6 +45,8 @@ class OwnedPartition:
 
     Invariant: `position` is the next source offset that `fold` has not seen; both change in one
     step under `_folding`, and only what was snapshot under it is ever committed.
+    Where a step was left halfway (a fold cancelled or failed, a flush failed or of unknown
+    outcome), the memory is `_spoiled`: it neither folds nor writes again, and is to be read back.
     """
 
     def __init__(self, settings: Settings, job: Job, partition: int) -> None:
@@ -59,6 +61,7 @@ class OwnedPartition:
         self._topic_id = ""
         self._changelog_end = 0
         self._fold: Fold | None = None
+        self._spoiled = False
         self._folding = asyncio.Lock()
         self._flushing = asyncio.Lock()
 
@@ -130,19 +133,21 @@ class OwnedPartition:
     async def process(self, chunk: Chunk) -> bool:
         """Fold a chunk, or what of it is new; return False when records before it are missing."""
         async with self._folding:
-            if self._fold is None or chunk.next <= self.position:
+            if self._fold is None or self._spoiled or chunk.next <= self.position:
                 return True
             if chunk.start > self.position:
                 return False
             if chunk.start < self.position:
                 first = int(np.searchsorted(chunk.records.offsets, self.position))
                 chunk = chunk._replace(start=self.position, records=chunk.records[first:])
+            self._spoiled = True
             sliced_at = time.monotonic()
             for _ in self._fold.fold(chunk):
                 if time.monotonic() - sliced_at > SLICE_SECONDS:
                     await asyncio.sleep(0)
                     sliced_at = time.monotonic()
             self.position = chunk.next
+            self._spoiled = False
             return True
 
     async def flush(self) -> bool:
@@ -152,11 +157,17 @@ class OwnedPartition:
         """
         async with self._flushing:
             async with self._folding:
-                if self._fold is None or self.position == self.committed_position:
+                if self._fold is None or self._spoiled:
+                    return False
+                if self.position == self.committed_position:
                     return False
                 output = self._fold.snapshot()
                 position = self.position
-            await self._commit(output, position)
+            try:
+                await self._commit(output, position)
+            except BaseException:
+                self._spoiled = True
+                raise
             return True
 
     async def _commit(self, output: Output, position: int) -> None:
@@ -177,6 +188,6 @@ class OwnedPartition:
         if fold is None:
             return None
         fold.disown()
-        if park and self.position == self.committed_position:
+        if park and not self._spoiled and self.position == self.committed_position:
             return Parked(fold, self.position, self._changelog_end)
         return None

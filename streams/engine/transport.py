@@ -32,6 +32,8 @@ from streams.errors import StateError
 MAX_CHUNK_RECORDS = 5_000
 MAX_PARTITION_FETCH_BYTES = 4 << 20
 FETCH_WAIT_MS = 250
+# aiokafka repeats a commit for as long as no coordinator answers; flushes do not wait for that.
+COMMIT_SECONDS = 5
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -90,11 +92,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return start, end, await consumer.committed(tp)
 
     async def commit_to_group(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Commit; False when the group has a newer generation than this member knows."""
+        """Commit; False when the group has a newer generation than this member knows.
+
+        Raise KafkaError, or TimeoutError after COMMIT_SECONDS.
+        """
+        commit = self._ensure_consumer().commit(
+            {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        )
         try:
-            await self._ensure_consumer().commit(
-                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-            )
+            await asyncio.wait_for(commit, COMMIT_SECONDS)
         except (CommitFailedError, IllegalStateError):
             return False
         return True
@@ -199,6 +205,11 @@ class Consumer(driver.Consumer):
         await self.maybe_wait_for_commit_to_finish()
         await self.runtime.release(park=True)
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let the runtime open what is assigned now; then let Faust do the rest."""
+        self.runtime.granted()
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the runtime's positions, not to the group's."""
