@@ -5,7 +5,7 @@ position is committed with the state, in the changelog.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 import aiokafka
@@ -97,6 +97,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         except (CommitFailedError, IllegalStateError):
             return False
         return True
+
+    async def ends_of(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return last stable offsets."""
+        return dict(await self._ensure_consumer().end_offsets(list(tps)))
 
     def state_of(self, tps: set[TP]) -> dict[int, tuple[int | None, int | None]]:
         """Return each partition's fetch position and log end, where they are known."""
@@ -239,8 +243,20 @@ class Consumer(driver.Consumer):
         """Ask the broker for the source partition's ends and the group's offset."""
         tp = self._source_tp(partition)
         start, end, committed = await self._thread.call_thread(self._thread.look_at, tp)
-        topic_id = await asyncio.to_thread(self.transport.topic_id, tp.topic)
+        topic_id = await self.topic_id()
         return SourceLog(start=start, end=end, topic_id=topic_id, group_offset=committed)
+
+    async def topic_id(self) -> str:
+        """Ask with another client: aiokafka does not know of topic ids."""
+        topic = self.runtime.job.source_topic
+        return await asyncio.to_thread(self.transport.topic_id, topic)
+
+    async def changelog_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Ask the broker for the ends of changelog partitions."""
+        topic = self.runtime.job.changelog_topic
+        tps = [TopicPartition(topic, partition) for partition in partitions]
+        ends = await self._thread.call_thread(self._thread.ends_of, tps)
+        return {tp.partition: end for tp, end in ends.items()}
 
     async def commit_positions(self, positions: dict[int, int]) -> bool:
         """Commit to the group."""

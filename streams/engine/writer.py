@@ -1,7 +1,7 @@
 """One partition's transactional producer: fences the previous owner, writes all or nothing."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -43,20 +43,27 @@ class PartitionWriter:
             # The broker will abort what is open; the next owner fences us in any case.
             return
 
-    async def write(self, topics: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, int]:
+    async def write(
+        self, topics: Iterable[tuple[str, Sequence[Row]]], known_ends: Mapping[str, int]
+    ) -> dict[str, int]:
         """Write the rows of all topics in one transaction and commit it.
 
         Return, per topic written, the offset after the transaction's own commit marker.
+        Raise StateError, nothing being committed, when a topic ends before its known end.
         Raise KafkaError or TimeoutError when the outcome is a failure or unknown: the caller must
         forget its state and read it back.
         """
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS + 10):
             await self._producer.begin_transaction()
-            ends = {topic: await self._send(topic, rows) for topic, rows in topics if rows}
+            ends = {
+                topic: await self._send(topic, rows, known_ends.get(topic, 0))
+                for topic, rows in topics
+                if rows
+            }
             await self._producer.commit_transaction()
         return ends
 
-    async def _send(self, topic: str, rows: Sequence[Row]) -> int:
+    async def _send(self, topic: str, rows: Sequence[Row], known_end: int) -> int:
         sent = []
         batch = self._producer.create_batch()
         for key, value in rows:
@@ -71,7 +78,14 @@ class PartitionWriter:
         sent.append(await self._send_batch(batch, topic))
         # Every produce is awaited before EndTxn: else the broker backs off by 100 ms.
         for future, count in sent:
-            end = (await future).offset + count
+            offset = (await future).offset
+            # -1 where the broker no longer knows what it answered at first.
+            if 0 <= offset < known_end:
+                raise StateError(
+                    f"{topic}-{self._partition} ended at {known_end} and now at {offset}: "
+                    "the changelog was lost; see `trailstreams state --help`"
+                )
+            end = offset + count
         return int(end) + 1
 
     async def _send_batch(self, batch: Any, topic: str) -> tuple[asyncio.Future[Any], int]:
