@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from sources import MINUTE_MS, NOON_MS, event
 
@@ -53,12 +54,15 @@ class Traffic:
     the time of the event at their place. The same seed makes the same ids.
     """
 
-    def __init__(self, settings: Settings, *, seed: int = 1, **config: object) -> None:
+    def __init__(
+        self, settings: Settings, *, seed: int = 1, keep_truth: bool = True, **config: object
+    ) -> None:
         self._settings = settings
+        self._keep_truth = keep_truth
         self._topic = TopicNames.of(settings).records
         self._codecs = Codecs()
         self._random = random.Random(seed)  # noqa: S311 - to be repeated
-        self._keys: dict[Activity, tuple[bytes, int]] = {}
+        self._route = lru_cache(10_000)(self._route_of)
         value = self._codecs.trail_record(_template())
         at = header_length(value)
         self._head = value[:at]
@@ -70,14 +74,12 @@ class Traffic:
 
     def event(self, activity: Activity, time_ms: int, *, copies: int = 1) -> None:
         """Publish one event, so many times; it counts once."""
-        if activity not in self._keys:
-            partition = partition_of(activity, self._settings.kafka_partitions)
-            self._keys[activity] = self._codecs.activity_key(activity), partition
-        key, partition = self._keys[activity]
+        key, partition = self._route(activity)
         value = self._head + self._random.randbytes(16) + encode_long(time_ms) + self._tail
         for _ in range(copies):
             self._produce(value, key, partition)
-        self.truth[activity, time_ms // WINDOW_MS * WINDOW_MS] += 1
+        if self._keep_truth:
+            self.truth[activity, time_ms // WINDOW_MS * WINDOW_MS] += 1
         self.published += copies
 
     def events(self, chosen: Iterable[Activity], count: int, start_ms: int = NOON_MS) -> Counts:
@@ -100,6 +102,10 @@ class Traffic:
         for partition in range(self._settings.kafka_partitions):
             self._produce(value, key, partition)
         self.client.flush()
+
+    def _route_of(self, activity: Activity) -> tuple[bytes, int]:
+        partition = partition_of(activity, self._settings.kafka_partitions)
+        return self._codecs.activity_key(activity), partition
 
     def _produce(self, value: bytes, key: bytes, partition: int) -> None:
         while True:
