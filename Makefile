@@ -16,7 +16,7 @@ LOCK = "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-
 	--no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format bench ci lock clean
+.PHONY: help setup demo test faults soak lint format bench ci lock clean
 .DELETE_ON_ERROR:
 
 help: ## Print the commands
@@ -47,6 +47,9 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Measure all, or BENCH=engine only, and write docs/performance.md anew
 	"$(BIN)/python" -m benchmarks $(BENCH) -- $(ARGS)
+
+soak: $(READY) ## Hold a worker under load for half an hour and look at its memory
+	PYTHONPATH=tests "$(BIN)/python" tests/faults/soak.py $(ARGS)
 
 # The tests fail instead of being skipped where CI is true and a tool is absent.
 ci: export CI := true

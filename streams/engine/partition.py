@@ -19,13 +19,22 @@ SLICE_SECONDS = 0.02
 class Parked:
     """State kept after a revoke, true as long as the changelog ends where we left it."""
 
-    __slots__ = ("changelog_end", "fold", "parked_at", "position")
+    __slots__ = ("changelog_end", "fold", "parked_at", "position", "topic_id")
 
-    def __init__(self, fold: Fold, position: int, changelog_end: int) -> None:
+    def __init__(self, fold: Fold, position: int, changelog_end: int, topic_id: str) -> None:
         self.fold = fold
         self.position = position
         self.changelog_end = changelog_end
+        self.topic_id = topic_id
         self.parked_at = time.monotonic()
+
+    def fits(self, log: "SourceLog", changelog_end: int) -> bool:
+        """Tell whether nothing has happened that opening from the changelog would show."""
+        return (
+            changelog_end == self.changelog_end
+            and log.topic_id == self.topic_id
+            and log.start <= self.position <= log.end
+        )
 
 
 class SourceLog:
@@ -76,6 +85,11 @@ class OwnedPartition:
         return self._flushing.locked()
 
     @property
+    def changelog_end(self) -> int:
+        """Where the changelog ended when this worker last wrote or read it."""
+        return self._changelog_end
+
+    @property
     def dirty_rows(self) -> int:
         """Rows the next flush will write, roughly."""
         return self._fold.dirty_rows if self._fold else 0
@@ -90,7 +104,7 @@ class OwnedPartition:
         topic = self._job.changelog_topic
         if parked is not None:
             end = await last_stable_offset(self._settings, topic, self.partition)
-            if end == parked.changelog_end and log.start <= parked.position <= log.end:
+            if parked.fits(log, end):
                 self._fold, self._changelog_end = parked.fold, end
                 self.position = self.committed_position = parked.position
                 self._fold.own()
@@ -166,6 +180,7 @@ class OwnedPartition:
             try:
                 await self._commit(output, position)
             except BaseException:
+                # What was in the snapshot is in no later one: nothing may be committed after it.
                 self._spoiled = True
                 raise
             return True
@@ -174,7 +189,10 @@ class OwnedPartition:
         topic = self._job.changelog_topic
         meta = Meta(FORMAT, position, self._topic_id, self._job.built_with)
         rows = [*output.rows, (META_KEY, encode_meta(meta))]
-        ends = await self._writer.write([(topic, rows), *output.messages.items()])
+        # A changelog made anew would take the rows that changed, and lack all others.
+        ends = await self._writer.write(
+            [(topic, rows), *output.messages.items()], {topic: self._changelog_end}
+        )
         self._changelog_end = ends[topic]
         self.committed_position = position
         self.flushed_rows = len(rows)
@@ -189,5 +207,5 @@ class OwnedPartition:
             return None
         fold.disown()
         if park and not self._spoiled and self.position == self.committed_position:
-            return Parked(fold, self.position, self._changelog_end)
+            return Parked(fold, self.position, self._changelog_end, self._topic_id)
         return None

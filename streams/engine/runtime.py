@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 
 from streams.engine.job import Chunk, Job, Observer
+from streams.engine.meta import check_topic_id
 from streams.engine.partition import OwnedPartition, Parked, SourceLog
 from streams.errors import KafkaUnavailableError, TrailstreamsError
 from streams.settings import Settings
@@ -58,6 +59,12 @@ class Source(Protocol):
     async def source_log(self, partition: int) -> SourceLog:
         """Look at the source partition."""
 
+    async def topic_id(self) -> str:
+        """Ask for Kafka's id of the source topic."""
+
+    async def changelog_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Ask for the last stable offset of these partitions' changelogs."""
+
     async def commit_positions(self, positions: dict[int, int]) -> bool:
         """Commit group offsets; False when the group no longer knows this member's generation.
 
@@ -83,6 +90,7 @@ class Runtime:
         self._taken_at_last_check = -1
         self._ahead: dict[int, tuple[int, int]] = {}
         self._group_offsets: dict[int, int] = {}
+        self._topic_id = ""
         self.failed = asyncio.Event()
         self.failure: TrailstreamsError | None = None
         self.ready = False
@@ -170,6 +178,7 @@ class Runtime:
         owned = OwnedPartition(self.settings, self.job, partition)
         try:
             log = await self.source.source_log(partition)
+            self.check_source(log.topic_id)
             await owned.open(log, self._parked.pop(partition, None))
             await self.source.seek_source(partition, owned.position)
         except BaseException:
@@ -185,6 +194,14 @@ class Runtime:
             seconds,
         )
         self._observer.recovered(partition, seconds, owned.recovered_records)
+
+    def check_source(self, topic_id: str) -> None:
+        """Raise StateError when the source topic is no longer the one this worker began with.
+
+        A topic that is gone is owned by nobody; whoever waits for its return goes on in another.
+        """
+        self._topic_id = self._topic_id or topic_id
+        check_topic_id(self.job.source_topic, self._topic_id, topic_id)
 
     def _drop_old_parked(self) -> None:
         now = time.monotonic()
@@ -227,7 +244,7 @@ class Runtime:
             return
         except BaseException as error:
             # Cancelled or failed halfway.
-            self._lose(owned, error)
+            self.lose(owned, f"folding failed: {error!r}")
             raise
         if not contiguous:
             # Fetched records vanished on the way (a rebalance clears queues): fetch them again.
@@ -267,7 +284,7 @@ class Runtime:
         except TrailstreamsError as error:
             self.fail(error)
         except (KafkaError, OSError, TimeoutError) as error:
-            self._lose(owned, error)
+            self.lose(owned, f"flush failed: {error!r}")
         else:
             if flushed:
                 seconds = time.monotonic() - started
@@ -285,12 +302,12 @@ class Runtime:
 
     # -- loss --------------------------------------------------------------------------------
 
-    def _lose(self, owned: OwnedPartition, error: BaseException) -> None:
-        """Forget a partition after a failure: what Kafka holds is the truth, not our memory."""
+    def lose(self, owned: OwnedPartition, why: str) -> None:
+        """Forget a partition and read it back: what Kafka holds is the truth, not our memory."""
         partition = owned.partition
         if self._owned.get(partition) is not owned:
             return
-        logger.warning("partition %d: reading state back after a failure: %r", partition, error)
+        logger.warning("partition %d: reading state back: %s", partition, why)
         del self._owned[partition]
         self._lost[partition] = asyncio.ensure_future(self._regain(owned))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -58,20 +58,27 @@ class PartitionWriter:
                 sender.cancel()
             await self._producer.client.close()
 
-    async def write(self, topics: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, int]:
+    async def write(
+        self, topics: Iterable[tuple[str, Sequence[Row]]], known_ends: Mapping[str, int]
+    ) -> dict[str, int]:
         """Write the rows of all topics in one transaction and commit it.
 
         Return, per topic written, the offset after the transaction's own commit marker.
+        Raise StateError, nothing being committed, when a topic ends before its known end.
         Raise KafkaError or TimeoutError when the outcome is a failure or unknown: the caller must
         forget its state and read it back.
         """
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS + 10):
             await self._producer.begin_transaction()
-            ends = {topic: await self._send(topic, rows) for topic, rows in topics if rows}
+            ends = {
+                topic: await self._send(topic, rows, known_ends.get(topic, 0))
+                for topic, rows in topics
+                if rows
+            }
             await self._producer.commit_transaction()
         return ends
 
-    async def _send(self, topic: str, rows: Sequence[Row]) -> int:
+    async def _send(self, topic: str, rows: Sequence[Row], known_end: int) -> int:
         sent = []
         batch = self._producer.create_batch()
         for key, value in rows:
@@ -86,6 +93,13 @@ class PartitionWriter:
         sent.append(await self._send_batch(batch, topic))
         # Every produce is awaited before EndTxn: else the broker backs off by 100 ms.
         written = await asyncio.gather(*(future for future, _ in sent))
+        for metadata in written:
+            # -1 where the broker no longer knows what it answered at first.
+            if 0 <= metadata.offset < known_end:
+                raise StateError(
+                    f"{topic}-{self._partition} ended at {known_end} and now at {metadata.offset}: "
+                    "the changelog was lost; see `trailstreams state --help`"
+                )
         return int(written[-1].offset) + sent[-1][1] + 1
 
     async def _send_batch(self, batch: Any, topic: str) -> tuple[asyncio.Future[Any], int]:
