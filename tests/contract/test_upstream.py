@@ -79,6 +79,7 @@ FROZEN: list[tuple[Callable[..., Any], str]] = [
     (AIOKafkaProducer.send_batch, "bf42b0f0c5c0646d"),
     (AIOKafkaProducer.begin_transaction, "f5128199fc271ddc"),
     (AIOKafkaProducer.commit_transaction, "c7f9677c89413f97"),
+    (AIOKafkaProducer.stop, "43ef97147111893b"),
     (BatchBuilder.append, "657d76f55157d9ca"),
 ]
 

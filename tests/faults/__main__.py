@@ -6,6 +6,7 @@ when a run failed.
 
 import argparse
 import logging
+import signal
 import sys
 import time
 
@@ -20,6 +21,8 @@ FOLDER = ROOT / ".make/faults"
 def main() -> int:
     """Run what the command line says; return the exit code."""
     options = _options()
+    # Asked to end, it takes workers and brokers with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # A group's coordinator is away for a while in every other run.
     logging.getLogger("stamina").setLevel(logging.ERROR)
     if options.list:
