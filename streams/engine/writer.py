@@ -1,7 +1,7 @@
 """One partition's transactional producer: fences the previous owner, writes all or nothing."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -16,6 +16,8 @@ from streams.topics import transactional_id
 TRANSACTION_TIMEOUT_SECONDS = 20
 MAX_BATCH_BYTES = 512 * 1024
 STOP_SECONDS = 5
+SLICE_ROWS = 2_000
+"""Rows sent between two yields: they are made 8,192 at a time, at some 3 microseconds each."""
 
 
 class PartitionWriter:
@@ -43,23 +45,26 @@ class PartitionWriter:
             # The broker will abort what is open; the next owner fences us in any case.
             return
 
-    async def write(self, topics: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, int]:
+    async def write(self, topics: Iterable[tuple[str, Iterable[Row]]]) -> dict[str, int]:
         """Write the rows of all topics in one transaction and commit it.
 
         Return, per topic written, the offset after the transaction's own commit marker.
         Raise KafkaError or TimeoutError when the outcome is a failure or unknown: the caller must
         forget its state and read it back.
         """
+        ends: dict[str, int] = {}
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS + 10):
             await self._producer.begin_transaction()
-            ends = {topic: await self._send(topic, rows) for topic, rows in topics if rows}
+            for topic, rows in topics:
+                if (end := await self._send(topic, rows)) is not None:
+                    ends[topic] = end
             await self._producer.commit_transaction()
         return ends
 
-    async def _send(self, topic: str, rows: Sequence[Row]) -> int:
+    async def _send(self, topic: str, rows: Iterable[Row]) -> int | None:
         sent = []
         batch = self._producer.create_batch()
-        for key, value in rows:
+        for number, (key, value) in enumerate(rows, 1):
             if batch.append(key=key, value=value, timestamp=None) is None:
                 sent.append(await self._send_batch(batch, topic))
                 batch = self._producer.create_batch()
@@ -68,11 +73,14 @@ class PartitionWriter:
                         f"{topic}-{self._partition}: a row of {len(value or b'')} bytes is larger "
                         f"than a batch of {MAX_BATCH_BYTES}"
                     )
-        sent.append(await self._send_batch(batch, topic))
+            if number % SLICE_ROWS == 0:
+                # Rows are made while they are read: let others have the loop in between.
+                await asyncio.sleep(0)
+        if batch.record_count():
+            sent.append(await self._send_batch(batch, topic))
         # Every produce is awaited before EndTxn: else the broker backs off by 100 ms.
-        for future, count in sent:
-            end = (await future).offset + count
-        return int(end) + 1
+        ends = [(await future).offset + count for future, count in sent]
+        return int(ends[-1]) + 1 if ends else None
 
     async def _send_batch(self, batch: Any, topic: str) -> tuple[asyncio.Future[Any], int]:
         count = batch.record_count()
