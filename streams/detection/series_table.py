@@ -1,6 +1,6 @@
 """Every series of a partition under a small index, in 20 bytes beside the names they share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,10 @@ _UNWATCHED = (-1, -1, -1)
 _LEAF_BITS = 32
 _LEAF = (1 << _LEAF_BITS) - 1
 _FEWEST_NAMES = 1024
+_STRINGS = 7
+"""Strings of an identity after its level."""
+_FIXSTR, _STR8 = 0xA0, 0xD9
+"""How MessagePack begins strings of up to 31 and of up to 255 bytes."""
 _SLICE = 8_192
 
 
@@ -60,10 +64,11 @@ class SeriesTable:
         """Return the indexes of all series, ascending."""
         return np.flatnonzero(self._keys[: self._size] >= 0)
 
-    def api(self, index: int) -> tuple[str, str]:
-        """Return event source and event name of a series."""
-        members = self._members_of[int(self._keys[index]) >> _LEAF_BITS]
-        return members[2], members[3]
+    def of_apis(self, indices: Integers, apis: Container[tuple[str, str]]) -> Integers:
+        """Return those of `indices` whose event source and event name are among `apis`."""
+        stems = self._keys[indices] >> _LEAF_BITS
+        wanted = [stem for stem in distinct(stems).tolist() if self._members_of[stem][2:4] in apis]
+        return indices[np.isin(stems, wanted)]
 
     def keys_of(self, activities: Sequence[Activity]) -> Integers:
         """Return the keys of each activity's series by level, in rows; -1 where none is watched."""
@@ -79,6 +84,23 @@ class SeriesTable:
             return self._stem(series[1:5]) << _LEAF_BITS | _EVENT
         stem = self._stem(series[1:7]) << _LEAF_BITS
         return stem | (_INITIATOR if series.level is Level.INITIATOR else self._leaf(series[7]))
+
+    def keys_from(self, identities: Sequence[bytes]) -> Integers:
+        """Return the keys of series by their identities; raise StateError for other bytes."""
+        stem_of: dict[bytes, int] = {}
+        keys = np.empty(len(identities), dtype=np.int64)
+        for at, (identity, end) in enumerate(
+            zip(identities, _leaf_starts(identities), strict=True)
+        ):
+            stem = stem_of.get(identity[:end]) if end else None
+            if stem is None:
+                series = from_identity(identity)
+                keys[at] = self.key_of(series)
+                if end:
+                    stem_of[identity[:end]] = int(keys[at]) & ~_LEAF
+            else:
+                keys[at] = stem | self._number(identity[end:])
+        return keys
 
     def find(self, keys: Integers) -> Integers:
         """Return the index of each key, -1 where its series has none."""
@@ -176,6 +198,30 @@ class SeriesTable:
         ranks = np.zeros(len(self._names), dtype=np.int64)
         ranks[used] = np.arange(len(used))
         return ranks[numbers]
+
+
+def _leaf_starts(identities: Sequence[bytes]) -> list[int]:
+    """Return where the last string of each identity begins; 0 where it has no principal.
+
+    All are read at once, a string at a time: whatever is not made as ours are gets a 0.
+    """
+    head = _HEADS[-1]
+    sizes = np.fromiter(map(len, identities), np.int64, len(identities))
+    joined = np.frombuffer(b"".join(identities) + bytes(len(head) + 2), np.uint8)
+    begins = np.cumsum(sizes) - sizes
+    ends = begins + sizes
+    at = begins + len(head)
+    good = (joined[begins[:, None] + np.arange(len(head))] == np.frombuffer(head, np.uint8)).all(1)
+    starts = at
+    for _ in range(_STRINGS):
+        starts = np.minimum(at, ends)
+        kind = joined[starts]
+        short, long = (kind & 0xE0) == _FIXSTR, kind == _STR8
+        good &= short | long
+        at = starts + np.where(short, 1 + (kind & 0x1F), 2 + joined[starts + 1].astype(np.int64))
+    good &= at == ends
+    found: list[int] = np.where(good, starts - begins, 0).tolist()
+    return found
 
 
 def _join(names: list[bytes], keys: Integers, before: bytes) -> list[bytes]:

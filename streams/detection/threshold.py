@@ -63,10 +63,10 @@ class Thresholds:
     def admit(self, indices: Indices, table: SeriesTable) -> None:
         """Begin to judge series under free indexes."""
         self._place[indices] = 0
-        for index in indices.tolist():
-            place = self._place_of.get(table.api(index))
-            if place is not None and detector_of(self.judging, table[index]) is not None:
-                self._place[index] = place
+        for index in table.of_apis(indices, self._place_of).tolist():
+            series = table[index]
+            if detector_of(self.judging, series) is not None:
+                self._place[index] = self._place_of[series.event_source, series.event_name]
 
     def ignores_young(self, indices: Indices) -> Bools:
         """Tell of series in the nursery which are not judged: those without a limit."""

@@ -20,7 +20,7 @@ from streams.detection.lifecycle import Breakdown, Finding, Lifecycle
 from streams.detection.pace import DAY_MS, Pace
 from streams.detection.rate import Rates
 from streams.detection.registry import Judging
-from streams.detection.series import Resolved, from_identity
+from streams.detection.series import Resolved
 from streams.detection.series_table import SeriesTable
 from streams.detection.shares import BaselineShares
 from streams.detection.tail import Bools, Indices
@@ -31,7 +31,7 @@ BASELINE_ROW = b"\x04"
 IDLE_MS = 28 * DAY_MS
 """A series without calls for this long is forgotten."""
 
-_SLICE = 4096
+_SLICE = 8_192
 _NO_SERIES: Indices = np.zeros(0, dtype=np.int64)
 _SMALLEST_CAPACITY = 256
 _RESTORED_AT_ONCE = 65_536
@@ -339,8 +339,7 @@ class Watch:
                 self._restore_open(value)
 
     def _restore_baselines(self, names: list[bytes], rows: Mapping[bytes, bytes]) -> None:
-        series = [self._table.key_of(from_identity(name[1:])) for name in names]
-        indices = self._indices(np.array(series, dtype=np.int64))
+        indices = self._indices(self._table.keys_from([name[1:] for name in names]))
         self._baselines.unpack(indices, [rows[name] for name in names])
 
     def _restore_open(self, value: bytes) -> None:

@@ -1,8 +1,10 @@
 """Interned activity keys: raw bytes in, small numbers out, so that counting sees only arrays."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from hashlib import blake2b
+from itertools import count
 
 import numpy as np
 
@@ -82,13 +84,14 @@ class Keys:
                 numbers[at] = known[raw_keys[at]]
         return np.array(numbers, dtype=np.int64)
 
-    def restore(self, bodies: Sequence[bytes]) -> Integers:
-        """Return the number of each body of the changelog."""
-        known = self._restored
-        new = [body for body in dict.fromkeys(bodies) if body not in known]
-        known.update(zip(new, range(len(self._raw), len(self._raw) + len(new)), strict=True))
-        self._append(new, 0)
-        return np.fromiter(map(known.__getitem__, bodies), np.int64, len(bodies))
+    def restore(self, bodies: Iterable[bytes]) -> Integers:
+        """Return the number of each body of the changelog; before any key is looked up."""
+        numbered: defaultdict[bytes, int] = defaultdict(count().__next__)
+        numbers = np.array(list(map(numbered.__getitem__, bodies)), dtype=np.int64)
+        numbered.default_factory = None
+        self._restored = numbered
+        self._append(list(numbered), 0)
+        return numbers
 
     def bodies(self, numbers: Array) -> list[bytes]:
         """Return the Avro body of each key."""
