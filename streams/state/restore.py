@@ -45,8 +45,7 @@ def restore(rows: Mapping[bytes, bytes], windows: Windows, keys: Keys) -> Restor
     """
     types = np.frombuffer(bytes(map(itemgetter(0), rows)), dtype=np.uint8)
     watermark, first_kept = _meta(rows.get(META_KEY), windows)
-    live: dict[int, Window] = {}
-    _load_rows(*_of_type(rows, types == RowType.WINDOW_ROW), windows, first_kept, keys, live)
+    live = _load_rows(_of_type(rows, types == RowType.WINDOW_ROW), windows, first_kept, keys)
     _load_blocks(*_of_type(rows, types == RowType.DEDUP_BLOCK), windows, live)
     known = (RowType.META, RowType.WINDOW_ROW, RowType.DEDUP_BLOCK)
     return Restored(
@@ -70,13 +69,9 @@ def _meta(value: bytes | None, windows: Windows) -> tuple[Watermark, int]:
 
 
 def _load_rows(
-    row_keys: list[bytes],
-    row_values: list[bytes],
-    windows: Windows,
-    first_kept: int,
-    keys: Keys,
-    live: dict[int, Window],
-) -> None:
+    chosen: tuple[list[bytes], list[bytes]], windows: Windows, first_kept: int, keys: Keys
+) -> dict[int, Window]:
+    row_keys, row_values = chosen
     prefixes = np.frombuffer(b"".join([key[:PREFIX_BYTES] for key in row_keys]), dtype=_PREFIX)
     numbers = prefixes["start"].astype(np.int64) // windows.window_ms
     joined = b"".join(row_values)
@@ -89,6 +84,7 @@ def _load_rows(
         numbers, values = numbers[kept], values[kept]
         row_keys = list(compress(row_keys, kept.tolist()))
     key_numbers = keys.restore(key[PREFIX_BYTES:] for key in row_keys)
+    live: dict[int, Window] = {}
     for number, members in _groups(numbers):
         window = live[number] = Window(windows.start_ms(number))
         part = values[members]
@@ -99,6 +95,7 @@ def _load_rows(
             first=part["first"],
             last=part["last"],
         )
+    return live
 
 
 def _groups(numbers: Array) -> list[tuple[int, Array]]:
