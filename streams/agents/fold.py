@@ -23,7 +23,7 @@ from streams.errors import StateError
 from streams.metrics import Metrics, PartitionStatus
 from streams.settings import Settings
 from streams.state.partition import Partition, PartitionConfig
-from streams.state.snapshot import Snapshot
+from streams.state.snapshot import CountRow, Snapshot
 from streams.topics import TopicNames
 
 UNREADABLE = Activity("", "", "trailstreams.unreadable", "", "", "none", "", "", "")
@@ -105,7 +105,7 @@ class CountingFold:
             self._oldest.append((int(leading.times_ms.min()), int(appended_ms.min())))
 
     def snapshot(self) -> Output:
-        """Return all that changed, with derived records encoded for their topics."""
+        """Return all that changed; rows and counts are encoded while the engine reads them."""
         snapshot = self._state.snapshot()
         letters, self._dead_letters = self._dead_letters, []
         oldest, self._oldest = self._oldest, []
@@ -113,10 +113,7 @@ class CountingFold:
         return Output(
             rows=snapshot.rows,
             messages={
-                self._topics.counts: [
-                    (codecs.activity_window(body, start), codecs.activity_count(count))
-                    for body, start, count in snapshot.counts
-                ],
+                self._topics.counts: snapshot.counts.map(self._count_record),
                 self._topics.anomalies: [
                     (anomaly.anomaly_id.encode(), codecs.anomaly(anomaly))
                     for anomaly in snapshot.anomalies
@@ -154,6 +151,11 @@ class CountingFold:
                 event_seconds=now - event_ms / 1000, publish_seconds=now - append_ms / 1000
             )
         self._show()
+
+    def _count_record(self, row: CountRow) -> tuple[bytes, bytes]:
+        body, start_ms, count = row
+        codecs = self._codecs
+        return codecs.activity_window(body, start_ms), codecs.activity_count(count)
 
     def _count_start(self, anomaly: Anomaly) -> None:
         """Count an anomaly's first definitive Start; an adopted one starts again, with a parent."""

@@ -200,7 +200,7 @@ class _Baselines:
         if key in self._damage:
             raise self._damage[key]
         index = self._index[key]
-        row = self._baselines.rows[index]
+        row = self._baselines.rows(np.array([index]))[0]
         seen, per_minute = int(row["seen"]), self._window_ms / 60_000
         return {
             **from_identity(key[1:])._asdict(),

@@ -35,10 +35,15 @@ def decode_activity(body: bytes) -> Activity:
 def read_activity(raw: bytes, at: int) -> tuple[Activity, int]:
     """Return the key that begins at byte `at`, and where it ends; raise CodecError."""
     members: list[str] = []
+    size = len(raw)
     for _ in Activity._fields:
-        length, at = decode_long(raw, at)
-        if not 0 <= length <= len(raw) - at:
-            raise CodecError(f"expected a string at byte {at} of {len(raw)}, not length {length}")
+        # Nearly every length is one byte, the length doubled.
+        if at < size and raw[at] < 2 * _ONE_BYTE and not raw[at] & 1:
+            length, at = raw[at] >> 1, at + 1
+        else:
+            length, at = decode_long(raw, at)
+        if not 0 <= length <= size - at:
+            raise CodecError(f"expected a string at byte {at} of {size}, not length {length}")
         try:
             members.append(raw[at : at + length].decode())
         except UnicodeDecodeError as error:

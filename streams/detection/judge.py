@@ -2,10 +2,10 @@
 
 from typing import NamedTuple, Protocol
 
-from streams.detection.anomaly import Series
 from streams.detection.pace import Moment
 from streams.detection.registry import Judging
 from streams.detection.row import Rows
+from streams.detection.series_table import SeriesTable
 from streams.detection.surprise import Scored
 from streams.detection.tail import Bools, Floats, Indices
 
@@ -45,8 +45,11 @@ class Judge(Protocol):
     def grow(self, capacity: int) -> None:
         """Make room for series up to `capacity`, exclusive."""
 
-    def admit(self, index: int, series: Series) -> None:
-        """Begin to judge a series under a free index."""
+    def admit(self, indices: Indices, table: SeriesTable) -> None:
+        """Begin to judge series under free indexes."""
+
+    def ignores_young(self, indices: Indices) -> Bools:
+        """Tell of series in the nursery, without an anomaly open, which are never judged."""
 
     def screen(self, window: int, indices: Indices, calls: Indices) -> Bools:
         """Pick the series of a still open window worth a picture; never misses one that hits."""

@@ -11,12 +11,13 @@ import msgspec
 import numpy as np
 
 from streams.cloudtrail.record import Activity
+from streams.counting.columns import Array, with_room
 from streams.detection.anomaly import Anomaly, Evidence, Series, State
 from streams.detection.episode import Episode, anomaly_id
 from streams.detection.incidents import Incidents, coarseness
 from streams.detection.pace import Pace
 from streams.detection.registry import Detector, Judging, detector_of
-from streams.detection.series import SeriesTable
+from streams.detection.series_table import SeriesTable
 from streams.detection.shares import BaselineShares
 from streams.detection.tail import Indices
 from streams.detection.tally import SAMPLES
@@ -73,17 +74,18 @@ class Lifecycle:
         self._emitted: list[Anomaly] = []
         self._dirty: dict[bytes, Episode | None] = {}
         self._view: tuple[Anomaly, ...] | None = None
-        self.attention = {judging: np.zeros(0, np.bool_) for judging in Judging}
+        self.attention: dict[Judging, Array] = {
+            judging: np.zeros(0, np.bool_) for judging in Judging
+        }
         """By judge and series index: whether an anomaly is open."""
-        self.sampling = np.zeros(0, np.bool_)
+        self.sampling: Array = np.zeros(0, np.bool_)
         """By series index: whether records are wanted as samples."""
 
     def grow(self, capacity: int) -> None:
         """Make room for series up to `capacity`, exclusive."""
-        more = np.zeros(capacity - len(self.sampling), np.bool_)
-        self.sampling = np.append(self.sampling, more)
+        self.sampling = with_room(self.sampling, capacity)
         for judging, open_ones in self.attention.items():
-            self.attention[judging] = np.append(open_ones, more)
+            self.attention[judging] = with_room(open_ones, capacity)
 
     @property
     def open(self) -> Sequence[Anomaly]:

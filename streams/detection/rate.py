@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from streams.detection.anomaly import Series
+from streams.counting.columns import Array, with_room
 from streams.detection.baselines import Baselines
 from streams.detection.judge import Picture, Verdicts
 from streams.detection.pace import Moment, Pace
 from streams.detection.registry import Judging
 from streams.detection.row import Rows, seasonal_lift
+from streams.detection.series_table import SeriesTable
 from streams.detection.tail import Bools, Floats, Indices
 
 LEAST_CALLS = 5.0
@@ -32,20 +33,24 @@ class Rates:
         self._pace = pace
         self._threshold = threshold
         self._floor = floor
-        self._open_since = np.zeros(0, np.int64)
-        # Smallest count in the hour after the last close that is worth a look.
-        self._screen = np.zeros(0)
+        self._open_since: Array = np.zeros(0, np.int32)
+        # Smallest count in the hour after the last close that is worth a look; rounded, but far
+        # less than it is lowered by.
+        self._screen: Array = np.zeros(0, np.float32)
 
     def grow(self, capacity: int) -> None:
         """Make room for series up to `capacity`, exclusive."""
-        more = capacity - len(self._open_since)
-        self._open_since = np.append(self._open_since, np.full(more, _NOT_OPEN))
-        self._screen = np.append(self._screen, np.full(more, LEAST_CALLS))
+        self._open_since = with_room(self._open_since, capacity, _NOT_OPEN)
+        self._screen = with_room(self._screen, capacity, LEAST_CALLS)
 
-    def admit(self, index: int, series: Series) -> None:  # noqa: ARG002 - every series alike
-        """Begin to judge a series under a free index."""
-        self._open_since[index] = _NOT_OPEN
-        self._screen[index] = LEAST_CALLS
+    def admit(self, indices: Indices, table: SeriesTable) -> None:  # noqa: ARG002 - all alike
+        """Begin to judge series under free indexes."""
+        self._open_since[indices] = _NOT_OPEN
+        self._screen[indices] = LEAST_CALLS
+
+    def ignores_young(self, indices: Indices) -> Bools:
+        """Tell of series in the nursery which are not judged: none is."""
+        return np.ones(len(indices), np.bool_)
 
     def hold(self, index: int, window: int) -> None:
         """Take note that a series' anomaly is open since `window`: its baseline freezes."""
@@ -57,7 +62,7 @@ class Rates:
 
     def screen(self, window: int, indices: Indices, calls: Indices) -> Bools:
         """Pick the series whose partial count could open an anomaly."""
-        current = window - self._baselines.rows["last"][indices] <= self._pace.hour
+        current = window - self._baselines.last[indices] <= self._pace.hour
         worth: Bools = calls >= np.where(current, self._screen[indices], LEAST_CALLS)
         return worth
 
@@ -81,12 +86,16 @@ class Rates:
 
     def mature(self, rows: Rows, window: int) -> Bools:
         """Tell which series are old enough to be judged against their baseline."""
-        old: Bools = (window - rows["first"] >= self._pace.day) & (rows["seen"] >= LEAST_WINDOWS)
-        return old
+        return self._old_enough(rows["first"], rows["seen"], window)
+
+    def is_mature(self, indices: Indices, window: int) -> Bools:
+        """Tell the same of series by index."""
+        first, seen = self._baselines.first[indices], self._baselines.seen[indices]
+        return self._old_enough(first, seen, window)
 
     def learn(self, picture: Picture, verdicts: Verdicts) -> None:
         """Let the baselines learn a closed window: frozen for 2 h of an anomaly, then fast."""
-        since = self._open_since[picture.indices]
+        since = self._open_since[picture.indices].astype(np.int64)
         starting = verdicts.hit & (since == _NOT_OPEN)
         since = np.where(starting, picture.moment.window, since)
         is_open = since != _NOT_OPEN
@@ -95,6 +104,10 @@ class Rates:
         self._baselines.learn(picture, frozen, is_open & ~frozen)
         self._open_since[picture.indices] = since
         self._screen[picture.indices] = self._smallest_possible(picture)
+
+    def _old_enough(self, first: Array, seen: Array, window: int) -> Bools:
+        old: Bools = (window - first >= self._pace.day) & (seen >= LEAST_WINDOWS)
+        return old
 
     def _smallest_possible(self, picture: Picture) -> Floats:
         # Seasons bend once within an hour; a tenth of slack covers the bend.

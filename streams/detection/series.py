@@ -1,7 +1,5 @@
 """The series of a partition, each under a small index that arrays are addressed by."""
 
-from collections.abc import Iterable, Iterator
-
 import msgspec
 
 from streams.cloudtrail.record import Activity
@@ -26,18 +24,11 @@ _UNWATCHED_INITIATORS = frozenset({"correction", "none"})
 _UNWATCHED_CATEGORIES = frozenset({"NetworkActivity", "Insight", "Aggregated"})
 
 
-def series_of(activity: Activity) -> tuple[Series, ...]:
-    """Return the three series an activity is part of, coarsest first; none if it is not watched."""
-    if (
+def is_watched(activity: Activity) -> bool:
+    """Tell whether an activity is part of any series."""
+    return not (
         activity.initiator in _UNWATCHED_INITIATORS
         or activity.event_category in _UNWATCHED_CATEGORIES
-    ):
-        return ()
-    api, caller = activity[:4], (activity.initiator, activity.caller_account_id)
-    return (
-        Series(Level.EVENT, *api),
-        Series(Level.INITIATOR, *api, *caller),
-        Series(Level.PRINCIPAL, *api, *caller, activity.principal),
     )
 
 
@@ -61,54 +52,3 @@ def from_identity(raw: bytes) -> Series:
             f"a stored baseline's key names no series ({error}); "
             "reset the state with `trailstreams state reset`"
         ) from error
-
-
-class SeriesTable:
-    """Assigns indexes; a dropped series' index is given to another one."""
-
-    def __init__(self) -> None:
-        self._index: dict[Series, int] = {}
-        self._series: list[Series | None] = []
-        # Kept, because a close of 100,000 series stores each of them.
-        self._identities: list[bytes] = []
-        self._free: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._index.values())
-
-    def __getitem__(self, index: int) -> Series:
-        series = self._series[index]
-        if series is None:
-            raise IndexError(f"no series has index {index}")
-        return series
-
-    def find(self, series: Series) -> int | None:
-        """Return the series' index, or None when it has none."""
-        return self._index.get(series)
-
-    def add(self, series: Series) -> int:
-        """Give a series without an index one, and return it."""
-        if self._free:
-            index = self._free.pop()
-            self._series[index] = series
-            self._identities[index] = identity(series)
-        else:
-            index = len(self._series)
-            self._series.append(series)
-            self._identities.append(identity(series))
-        self._index[series] = index
-        return index
-
-    def identities(self, indices: Iterable[int]) -> list[bytes]:
-        """Return the identities of series by index."""
-        identities = self._identities
-        return [identities[index] for index in indices]
-
-    def drop(self, index: int) -> None:
-        """Take the index from its series."""
-        del self._index[self[index]]
-        self._series[index] = None
-        self._free.append(index)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.detection.anomaly import Series
+from streams.counting.columns import Array, with_room
 from streams.detection.judge import Picture, Verdicts
 from streams.detection.registry import Judging, detector_of
+from streams.detection.series_table import SeriesTable
 from streams.detection.tail import Bools, Indices
 
 _MINUTE_MS = 60_000
@@ -46,31 +47,40 @@ class Thresholds:
     judging = Judging.THRESHOLD
 
     def __init__(self, rules: Sequence[FixedRule], window_ms: int) -> None:
-        self._limits = {
-            (rule.event_source, rule.event_name): rule.calls_per_minute * window_ms / _MINUTE_MS
-            for rule in rules
+        # A rule applies to few series: all others have place 0.
+        self._limits = np.array(
+            [np.inf, *(rule.calls_per_minute * window_ms / _MINUTE_MS for rule in rules)]
+        )
+        self._place_of = {
+            (rule.event_source, rule.event_name): place for place, rule in enumerate(rules, 1)
         }
-        self._limit = np.zeros(0)
+        self._place: Array = np.zeros(0, np.int16)
 
     def grow(self, capacity: int) -> None:
         """Make room for series up to `capacity`, exclusive."""
-        self._limit = np.append(self._limit, np.full(capacity - len(self._limit), np.inf))
+        self._place = with_room(self._place, capacity)
 
-    def admit(self, index: int, series: Series) -> None:
-        """Begin to judge a series under a free index."""
-        limit = self._limits.get((series.event_source, series.event_name))
-        if limit is None or detector_of(self.judging, series) is None:
-            limit = np.inf
-        self._limit[index] = limit
+    def admit(self, indices: Indices, table: SeriesTable) -> None:
+        """Begin to judge series under free indexes."""
+        self._place[indices] = 0
+        for index in table.of_apis(indices, self._place_of).tolist():
+            series = table[index]
+            if detector_of(self.judging, series) is not None:
+                self._place[index] = self._place_of[series.event_source, series.event_name]
+
+    def ignores_young(self, indices: Indices) -> Bools:
+        """Tell of series in the nursery which are not judged: those without a limit."""
+        ignored: Bools = self._place[indices] == 0
+        return ignored
 
     def screen(self, window: int, indices: Indices, calls: Indices) -> Bools:  # noqa: ARG002 - at all times
         """Pick the series beyond their limit."""
-        beyond: Bools = calls >= self._limit[indices]
+        beyond: Bools = calls >= self._limits[self._place[indices]]
         return beyond
 
     def judge(self, picture: Picture) -> Verdicts:
         """Decide; the score is calls over the limit, `threshold` the limit in calls a window."""
-        limit = self._limit[picture.indices]
+        limit = self._limits[self._place[picture.indices]]
         hit = picture.calls >= limit
         return Verdicts(
             score=picture.calls / limit,

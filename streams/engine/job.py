@@ -1,6 +1,6 @@
 """What the engine asks of an application: a fold per partition, and what it leaves behind."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -96,9 +96,10 @@ class Chunk(NamedTuple):
 class Output(NamedTuple):
     """What one partition has changed and has to say since the last flush."""
 
-    rows: Sequence[Row]
-    messages: Mapping[str, Sequence[tuple[bytes, bytes]]]
-    """Derived records by topic; they go to the same partition number."""
+    rows: Collection[Row]
+    """May be made while they are read, slice by slice: it is read once, outside of any lock."""
+    messages: Mapping[str, Collection[tuple[bytes, bytes]]]
+    """Derived records by topic, likewise; they go to the same partition number."""
     on_committed: Callable[[], None]
     """Called once when the transaction has been committed; metrics are counted here."""
 

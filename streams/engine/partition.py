@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 
@@ -188,14 +189,14 @@ class OwnedPartition:
     async def _commit(self, output: Output, position: int) -> None:
         topic = self._job.changelog_topic
         meta = Meta(FORMAT, position, self._topic_id, self._job.built_with)
-        rows = [*output.rows, (META_KEY, encode_meta(meta))]
+        rows = chain(output.rows, [(META_KEY, encode_meta(meta))])
         # A changelog made anew would take the rows that changed, and lack all others.
         ends = await self._writer.write(
             [(topic, rows), *output.messages.items()], {topic: self._changelog_end}
         )
         self._changelog_end = ends[topic]
         self.committed_position = position
-        self.flushed_rows = len(rows)
+        self.flushed_rows = len(output.rows) + 1
         output.on_committed()
 
     async def close(self, *, park: bool) -> Parked | None:

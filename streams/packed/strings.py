@@ -36,9 +36,11 @@ class Packed(Sequence[bytes | None]):
         return None if size < 0 else self.buffer[at : at + size]
 
     def __iter__(self) -> Iterator[bytes | None]:
-        ends = self.at + self.size
-        for at, end in zip(self.at.tolist(), ends.tolist(), strict=True):
-            yield None if end < at else self.buffer[at:end]
+        buffer, places = self.buffer, self.at.tolist()
+        ends = (self.at + self.size).tolist()
+        return iter(
+            [None if end < at else buffer[at:end] for at, end in zip(places, ends, strict=True)]
+        )
 
     def heads(self, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:
         """Return the first `size` bytes of each string as a row, and which strings have so many.

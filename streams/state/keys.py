@@ -1,8 +1,10 @@
 """Interned activity keys: raw bytes in, small numbers out, so that counting sees only arrays."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from hashlib import blake2b
+from itertools import count
 
 import numpy as np
 
@@ -18,9 +20,11 @@ where the key belongs to another partition."""
 BodyDecoder = Callable[[bytes], Activity]
 """Avro body of a key, as the changelog holds it, to Activity."""
 
-Resolve = Callable[[Activity], tuple[int, int, int]]
+Resolve = Callable[[Sequence[Activity]], Integers]
+"""Activities to the series of each on three levels, in rows."""
 
 UNRESOLVED = -2
+_NONE: Integers = np.zeros(0, dtype=np.int64)
 _UNCOUNTED_INITIATORS = frozenset(("correction", "none"))
 
 
@@ -62,6 +66,7 @@ class Keys:
         """Index into `outcomes`; -1 for a key of the changelog nobody has asked about."""
         self.series: Array = np.zeros((0, 3), dtype=np.int32)
         """Series of each key on three levels; -1 unwatched, UNRESOLVED not asked for yet."""
+        # 0 until it is asked for.
         self._digest: Array = np.zeros(0, dtype=np.uint64)
 
     def __len__(self) -> int:
@@ -79,19 +84,28 @@ class Keys:
             numbers[missing] = self._index_of.find(new)
         return numbers
 
-    def restore(self, bodies: Sequence[bytes]) -> Integers:
-        """Return the number of each body of the changelog."""
-        known = self._restored
-        new = [body for body in dict.fromkeys(bodies) if body not in known]
-        known.update(zip(new, range(len(self._raw), len(self._raw) + len(new)), strict=True))
-        self._append(new, new, 0)
-        return np.fromiter(map(known.__getitem__, bodies), np.int64, len(bodies))
+    def restore(self, bodies: Iterable[bytes]) -> Integers:
+        """Return the number of each body of the changelog; before any key is looked up."""
+        numbered: defaultdict[bytes, int] = defaultdict(count().__next__)
+        numbers = np.array(list(map(numbered.__getitem__, bodies)), dtype=np.int64)
+        numbered.default_factory = None
+        self._restored = numbered
+        self._append(list(numbered), 0)
+        return numbers
 
     def bodies(self, numbers: Array) -> list[bytes]:
         """Return the Avro body of each key."""
         raw = self._raw
         sizes = self.header_bytes[numbers].tolist()
         return [raw[k][size:] for k, size in zip(numbers.tolist(), sizes, strict=True)]
+
+    def held(self, numbers: Array) -> tuple[list[bytes], list[int]]:
+        """Return what is kept of each key, and how many bytes of it come before the body.
+
+        Both stay true whatever becomes of the keys.
+        """
+        kept = list(map(self._raw.__getitem__, numbers.tolist()))
+        return kept, self.header_bytes[numbers].tolist()
 
     def activity(self, number: int) -> Activity:
         """Return the activity of a counted key.
@@ -108,17 +122,22 @@ class Keys:
         """Return the source instance that a Progress key names."""
         return self._instances[number]
 
-    def resolve(self, numbers: Iterable[int], resolve: Resolve) -> None:
+    def resolve(self, numbers: Integers, resolve: Resolve) -> None:
         """Ask detection for the series of keys."""
-        for number in numbers:
-            activity = self.activity(number)
-            if self.outcome[number] < 0:
-                self._describe(number, activity)
-            self.series[number] = resolve(activity)
+        if not len(numbers):
+            return
+        activities = [self.activity(number) for number in numbers.tolist()]
+        for at in np.flatnonzero(self.outcome[numbers] < 0).tolist():
+            self._describe(int(numbers[at]), activities[at])
+        self.series[numbers] = resolve(activities)
 
-    def forget_series(self) -> None:
-        """Mark every key's series as not asked for: detection has numbered them anew."""
-        self.series[:] = UNRESOLVED
+    def forget_series(self, gone: Integers) -> None:
+        """Mark the keys that are part of a series of `gone` as not asked for."""
+        named = self.series[: len(self)]
+        # One place more: -1 and UNRESOLVED index from the end, and are never gone.
+        is_gone = np.zeros(int(max(gone.max(initial=0), named.max(initial=0))) + 3, dtype=np.bool_)
+        is_gone[gone] = True
+        named[is_gone[named].any(axis=1)] = UNRESOLVED
 
     def unresolved(self, numbers: Integers) -> Integers:
         """Return those of `numbers` whose series were not asked for."""
@@ -129,8 +148,9 @@ class Keys:
         """Yield the positions of `numbers` in an order that depends on the bodies alone.
 
         The order is that of a 64-bit digest, because sorting it is vectorised and comparing
-        bodies is not; about `at_most` positions come at a time.
+        bodies is not; about `at_most` positions come at a time, or none where that took its time.
         """
+        yield from self._digest_all(numbers, at_most)
         digest = self._digest[numbers]
         bits = max(len(numbers) // at_most, 0).bit_length()
         if not bits:
@@ -140,6 +160,15 @@ class Keys:
         for number in range(1 << bits):
             members = np.flatnonzero(bucket == number)
             yield members[np.argsort(digest[members])]
+
+    def _digest_all(self, numbers: Array, at_most: int) -> Iterator[Integers]:
+        # Late, because few keys of a changelog are ever asked for their digest.
+        missing = numbers[self._digest[numbers] == 0]
+        for begin in range(0, len(missing), at_most):
+            part = missing[begin : begin + at_most]
+            digests = [blake2b(body, digest_size=8).digest() for body in self.bodies(part)]
+            self._digest[part] = np.frombuffer(b"".join(digests), dtype="<u8")
+            yield _NONE
 
     def release(self, live: Integers) -> Integers:
         """Keep only the counted keys `live` (ascending); return the new number of each old one."""
@@ -167,7 +196,6 @@ class Keys:
         first = len(self._raw)
         names: list[bytes] = []
         sizes: list[int] = []
-        bodies: list[bytes] = []
         activities: list[Activity] = []
         for raw in raw_keys:
             body, activity = self._decode_key(raw)
@@ -182,9 +210,8 @@ class Keys:
             self._index_of.put(raw, first + len(names))
             names.append(name)
             sizes.append(len(name) - len(body))
-            bodies.append(body)
             activities.append(activity)
-        self._append(names, bodies, np.array(sizes, dtype=np.uint8))
+        self._append(names, np.array(sizes, dtype=np.uint8))
         for number, activity in enumerate(activities, first):
             self._describe(number, activity)
             self._fresh[number] = activity
@@ -205,13 +232,11 @@ class Keys:
                 return True
         return False
 
-    def _append(self, names: Sequence[bytes], bodies: Sequence[bytes], sizes: Array | int) -> None:
+    def _append(self, names: Sequence[bytes], sizes: Array | int) -> None:
         first, size = len(self._raw), len(self._raw) + len(names)
         self._raw.extend(names)
         self._grow(size)
         self.header_bytes[first:size] = sizes
-        digests = b"".join([blake2b(body, digest_size=8).digest() for body in bodies])
-        self._digest[first:size] = np.frombuffer(digests, dtype="<u8")
 
     def _describe(self, number: int, activity: Activity) -> None:
         kind = self.kind[number] = _kind(activity)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.cloudtrail.record import Activity
-from streams.counting.columns import Array, Integers, distinct
+from streams.counting.columns import Integers, distinct
 from streams.counting.dedup import Ids
 from streams.counting.windows import NEVER, Windows
 from streams.detection.watch import Watch, WatchConfig
@@ -14,12 +14,9 @@ from streams.packed import Strings
 from streams.state.keys import BodyDecoder, KeyDecoder, Keys, Kind
 from streams.state.layout import META_KEY, encode_meta
 from streams.state.restore import restore
-from streams.state.snapshot import Changes, Snapshot
+from streams.state.snapshot import SLICE, Changes, Snapshot, parts
 from streams.state.sums import SeriesSums
 from streams.state.window import Window
-
-_SLICE = 8_192
-"""Rows or events worked on between two yields: 50 ms at 6 microseconds each."""
 
 _MOST_EVIDENCE = 200
 _MOST_EMPTY_WINDOWS = 8_064
@@ -72,11 +69,10 @@ class Partition:
         self._meta_changed = False
         self._release_at = _FEWEST_KEYS
         self.watch = open_watch(config.watch, restored.detection_rows)
-        self._generation = self.watch.generation
         self.evidence_wanted: list[tuple[int, int]] = []
         """Positions in the last chunk, and series, of events that open anomalies want to see."""
         self._anomalies_open = bool(self.watch.open)
-        for _ in self._rebuild_sums():
+        for _ in self._sum_again(self._open_windows()):
             pass
 
     @property
@@ -142,8 +138,8 @@ class Partition:
     # Counting.
 
     def _count(self, begin: int, keys: Integers, ids: Ids, times_ms: Integers) -> Iterator[None]:
-        for first in range(0, len(keys), _SLICE):
-            part = slice(first, first + _SLICE)
+        for first in range(0, len(keys), SLICE):
+            part = slice(first, first + SLICE)
             if first:
                 yield
             self._count_slice(begin + first, keys[part], ids[part], times_ms[part])
@@ -209,22 +205,38 @@ class Partition:
         for number in sorted(self._live):
             if number < self._first_kept:
                 yield from self._purge(number, self._live.pop(number))
-        self.watch.expire(watermark_ms)
+        yield from self.watch.expire(watermark_ms)
         self._anomalies_open = bool(self.watch.open)
-        if self.watch.generation != self._generation:
-            self._generation = self.watch.generation
-            self._keys.forget_series()
-            yield from self._rebuild_sums()
+        yield from self._forget_series()
+
+    def _forget_series(self) -> Iterator[None]:
+        """Resolve again what was part of a series that detection has forgotten."""
+        gone = self.watch.take_forgotten()
+        if not len(gone):
+            return
+        self._keys.forget_series(gone)
+        # Their indexes are given to other series: no sum may be left under them.
+        stale = [window for window in self._open_windows() if window.sums.has_any(gone)]
+        for window in stale:
+            window.sums = SeriesSums()
+        for window in self._open_windows():
+            for slots in parts(np.arange(window.rows.size)):
+                self._resolve(window.rows.key[slots].astype(np.int64))
+                yield
+        yield from self._sum_again(stale)
+
+    def _open_windows(self) -> list[Window]:
+        return [window for number, window in self._live.items() if number >= self._first_open]
 
     def _close(self, number: int, window: Window) -> Iterator[None]:
         rows = window.rows
         self._touched.add(number)
-        for slots in _slices(rows.dirty_slots()):
+        for slots in parts(rows.dirty_slots()):
             window.sums.add(rows, slots, self._keys)
             self._changes.put_rows(window, slots)
             rows.dirty[slots] = False
             yield
-        for slots in self._keys.in_order(rows.key[: rows.size], _SLICE):
+        for slots in self._keys.in_order(rows.key[: rows.size], SLICE):
             self._changes.put_counts(window, slots, self._windows.end_ms(number))
             yield
         series, calls, errors = window.sums.at(slice(None))
@@ -248,7 +260,7 @@ class Partition:
 
     def _purge(self, number: int, window: Window) -> Iterator[None]:
         self._amend(number, window)
-        for slots in _slices(np.arange(window.rows.size)):
+        for slots in parts(np.arange(window.rows.size)):
             self._changes.delete_rows(window, slots)
             yield
         self._changes.delete_blocks(window)
@@ -262,7 +274,7 @@ class Partition:
         rows.dirty[dirty] = False
         rows.revision[dirty] += np.uint32(1)
         self._changes.put_rows(window, dirty)
-        for order in self._keys.in_order(rows.key[dirty], _SLICE):
+        for order in self._keys.in_order(rows.key[dirty], SLICE):
             self._changes.put_counts(window, dirty[order], self._windows.end_ms(number))
 
     # Detection.
@@ -283,22 +295,19 @@ class Partition:
             keys = window.rows.key[: window.rows.size]
             members = np.flatnonzero((self._keys.series[keys] == series).any(axis=1))
             # In an order of their own: slots are numbered as the events came.
-            for order in self._keys.in_order(keys[members], _SLICE):
+            for order in self._keys.in_order(keys[members], SLICE):
                 for slot in members[order].tolist():
                     yield self._keys.activity(int(keys[slot])), int(window.rows.count[slot])
 
         return breakdown
 
     def _resolve(self, keys: Integers) -> None:
-        self._keys.resolve(self._keys.unresolved(keys).tolist(), self.watch.resolve)
+        self._keys.resolve(self._keys.unresolved(keys), self.watch.resolve_all)
 
-    def _rebuild_sums(self) -> Iterator[None]:
-        """Sum the open windows by series again, where series were numbered anew."""
-        for number, window in self._live.items():
-            if number < self._first_open:
-                continue
-            window.sums = SeriesSums()
-            for slots in _slices(np.arange(window.rows.size)):
+    def _sum_again(self, windows: list[Window]) -> Iterator[None]:
+        """Sum windows by series that have no sums."""
+        for window in windows:
+            for slots in parts(np.arange(window.rows.size)):
                 self._resolve(window.rows.key[slots].astype(np.int64))
                 window.sums.add(window.rows, slots, self._keys)
                 yield
@@ -325,11 +334,6 @@ class Partition:
             None if self._first_kept == NEVER else self._windows.start_ms(self._first_kept)
         )
         return encode_meta(self._watermark.state(), purge_line_ms)
-
-
-def _slices(slots: Array) -> Iterator[Integers]:
-    for first in range(0, len(slots), _SLICE):
-        yield slots[first : first + _SLICE]
 
 
 def _no_breakdown(_series: int) -> Iterator[tuple[Activity, int]]:

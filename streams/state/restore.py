@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import compress
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -37,21 +39,26 @@ class Restored(NamedTuple):
 
 
 def restore(rows: Mapping[bytes, bytes], windows: Windows, keys: Keys) -> Restored:
-    """Rebuild a partition's windows; raise StateError where rows are damaged."""
-    by_type: defaultdict[int, list[bytes]] = defaultdict(list)
-    for key in rows:
-        by_type[key[0]].append(key)
+    """Rebuild a partition's windows; raise StateError where rows are damaged.
+
+    `keys` are fresh. Nearly all is done for all rows at once: there may be millions.
+    """
+    types = np.frombuffer(bytes(map(itemgetter(0), rows)), dtype=np.uint8)
     watermark, first_kept = _meta(rows.get(META_KEY), windows)
-    live: dict[int, Window] = {}
-    _load_rows(by_type.pop(RowType.WINDOW_ROW, []), rows, windows, keys, live)
-    _load_blocks(by_type.pop(RowType.DEDUP_BLOCK, []), rows, windows, live)
-    by_type.pop(RowType.META, None)
+    live = _load_rows(_of_type(rows, types == RowType.WINDOW_ROW), windows, first_kept, keys)
+    _load_blocks(*_of_type(rows, types == RowType.DEDUP_BLOCK), windows, live)
+    known = (RowType.META, RowType.WINDOW_ROW, RowType.DEDUP_BLOCK)
     return Restored(
         watermark,
         first_kept,
         {number: live[number] for number in sorted(live) if number >= first_kept},
-        {key: rows[key] for names in by_type.values() for key in names},
+        dict(zip(*_of_type(rows, ~np.isin(types, known)), strict=True)),
     )
+
+
+def _of_type(rows: Mapping[bytes, bytes], chosen: Array) -> tuple[list[bytes], list[bytes]]:
+    selectors = chosen.tolist()
+    return list(compress(rows, selectors)), list(compress(rows.values(), selectors))
 
 
 def _meta(value: bytes | None, windows: Windows) -> tuple[Watermark, int]:
@@ -62,19 +69,22 @@ def _meta(value: bytes | None, windows: Windows) -> tuple[Watermark, int]:
 
 
 def _load_rows(
-    row_keys: list[bytes],
-    rows: Mapping[bytes, bytes],
-    windows: Windows,
-    keys: Keys,
-    live: dict[int, Window],
-) -> None:
+    chosen: tuple[list[bytes], list[bytes]], windows: Windows, first_kept: int, keys: Keys
+) -> dict[int, Window]:
+    row_keys, row_values = chosen
     prefixes = np.frombuffer(b"".join([key[:PREFIX_BYTES] for key in row_keys]), dtype=_PREFIX)
     numbers = prefixes["start"].astype(np.int64) // windows.window_ms
-    joined = b"".join(map(rows.__getitem__, row_keys))
+    joined = b"".join(row_values)
     if len(joined) != len(row_keys) * WINDOW_ROW.itemsize:
         raise StateError(f"a window row of the changelog has not {WINDOW_ROW.itemsize} bytes")
     values = np.frombuffer(joined, dtype=WINDOW_ROW)
-    key_numbers = keys.restore([key[PREFIX_BYTES:] for key in row_keys])
+    kept = numbers >= first_kept
+    if not kept.all():
+        # What is below the purge line gets no key.
+        numbers, values = numbers[kept], values[kept]
+        row_keys = list(compress(row_keys, kept.tolist()))
+    key_numbers = keys.restore(key[PREFIX_BYTES:] for key in row_keys)
+    live: dict[int, Window] = {}
     for number, members in _groups(numbers):
         window = live[number] = Window(windows.start_ms(number))
         part = values[members]
@@ -85,6 +95,7 @@ def _load_rows(
             first=part["first"],
             last=part["last"],
         )
+    return live
 
 
 def _groups(numbers: Array) -> list[tuple[int, Array]]:
@@ -99,12 +110,11 @@ def _groups(numbers: Array) -> list[tuple[int, Array]]:
 
 
 def _load_blocks(
-    block_keys: list[bytes], rows: Mapping[bytes, bytes], windows: Windows, live: dict[int, Window]
+    block_keys: list[bytes], values: list[bytes], windows: Windows, live: dict[int, Window]
 ) -> None:
     blocks: defaultdict[int, list[tuple[int, Ids]]] = defaultdict(list)
-    for key in block_keys:
+    for key, value in zip(block_keys, values, strict=True):
         start_ms, number = split_block_key(key)
-        value = rows[key]
         if len(value) % IDS.itemsize:
             raise StateError(f"a dedup block holds ids of 8 bytes, not {len(value)} bytes")
         ids = np.frombuffer(value, dtype=IDS).astype(np.uint64)

@@ -43,6 +43,10 @@ class SeriesSums:
             changed.append(at)
         return distinct(np.concatenate(changed))
 
+    def has_any(self, series: Integers) -> bool:
+        """Tell whether any of `series`, ascending, has a sum."""
+        return bool((self._slots.find(series) >= 0).any())
+
     def at(self, places: Integers | slice) -> tuple[Integers, Integers, Integers]:
         """Return series, calls and errors at these places."""
         return (

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streams.cloudtrail.record import Activity
 from streams.codecs import decode_activity, encode_activity
 from streams.counting.counts import ActivityCount
+from streams.counting.deferred import Deferred
 from streams.detection.anomaly import Anomaly
 from streams.detection.watch import Watch, WatchConfig
 from streams.state.partition import Partition, PartitionConfig
@@ -107,7 +108,7 @@ class Recorder(Watch):
     def __init__(self, seen: Seen, first_index: int) -> None:
         self.seen = seen
         self.names: list[tuple[str, ...]] = [()] * first_index
-        self.generation = 0
+        self.gone: list[int] = []
 
     @property
     def open(self) -> Sequence[Anomaly]:
@@ -119,6 +120,9 @@ class Recorder(Watch):
                 self.names.append(name)
         event, initiator, principal = map(self.names.index, series_names(activity))
         return event, initiator, principal
+
+    def resolve_all(self, activities: Sequence[Activity]) -> np.ndarray:
+        return np.array([self.resolve(activity) for activity in activities])
 
     def close(
         self,
@@ -161,13 +165,18 @@ class Recorder(Watch):
     def take_emitted(self) -> list[Anomaly]:
         return []
 
-    def take_dirty(self) -> list[tuple[bytes, bytes | None]]:
-        return []
+    def take_dirty(self) -> Deferred[tuple[bytes, bytes | None]]:
+        return Deferred()
 
-    def expire(self, watermark_ms: int) -> None:  # noqa: ARG002
-        # As if every series had been numbered anew, each time.
-        self.generation += 1
+    def expire(self, watermark_ms: int) -> Iterator[None]:  # noqa: ARG002
+        # As if every series had been forgotten and numbered anew, each time.
+        self.gone += range(len(self.names))
         self.names = [(), *self.names]
+        yield
+
+    def take_forgotten(self) -> np.ndarray:
+        gone, self.gone = self.gone, []
+        return np.array(gone, dtype=np.int64)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 
 from streams.cloudtrail.record import Activity
 from streams.codecs import decode_activity, encode_activity
+from streams.counting.deferred import Deferred
 from streams.detection.watch import Watch, WatchConfig
 from streams.errors import StateError
 from streams.state.layout import META_KEY, RowType
@@ -56,7 +57,6 @@ class QuietWatch(Watch):
         self.stepped: list[int] = []
         self.open_for = open_for
         self.provisional = provisional
-        self.generation = 0
 
     @property
     def open(self) -> Sequence[Any]:
@@ -64,6 +64,9 @@ class QuietWatch(Watch):
 
     def resolve(self, activity: Activity) -> tuple[int, int, int]:
         return (-1, 3, 4) if activity.principal.endswith("wanted") else (-1, -1, -1)
+
+    def resolve_all(self, activities: Sequence[Activity]) -> np.ndarray:
+        return np.array([self.resolve(activity) for activity in activities])
 
     def close(self, window_start_ms: int, *_: object) -> Iterator[None]:
         self.stepped.append(window_start_ms // WINDOW_MS)
@@ -80,11 +83,14 @@ class QuietWatch(Watch):
     def take_emitted(self) -> list[Any]:
         return []
 
-    def take_dirty(self) -> list[tuple[bytes, bytes | None]]:
-        return []
+    def take_dirty(self) -> Deferred[tuple[bytes, bytes | None]]:
+        return Deferred()
 
-    def expire(self, watermark_ms: int) -> None:
-        pass
+    def expire(self, watermark_ms: int) -> Iterator[None]:  # noqa: ARG002
+        return iter(())
+
+    def take_forgotten(self) -> np.ndarray:
+        return np.zeros(0, dtype=np.int64)
 
 
 def partition(
@@ -142,7 +148,8 @@ def test_a_snapshot_right_after_another_is_empty() -> None:
     state.snapshot()
     assert state.dirty_rows == 0
     again = state.snapshot()
-    assert (again.rows, again.counts, dict(again.increments.events)) == ([], [], {})
+    assert (list(again.rows), list(again.counts)) == ([], [])
+    assert dict(again.increments.events) == {}
 
 
 def test_events_are_reported_by_activity_without_who_called() -> None:
@@ -281,7 +288,8 @@ def test_damaged_rows_are_refused_in_one_line(kind: RowType) -> None:
 
 
 def test_large_closes_are_done_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.state.partition._SLICE", 10)
+    monkeypatch.setattr("streams.state.partition.SLICE", 10)
+    monkeypatch.setattr("streams.state.snapshot.SLICE", 10)
     state = partition()
     fold(state, *[(call(str(n)), n) for n in range(95)])
     times = np.array([WINDOW_MS], dtype=np.int64)
