@@ -6,7 +6,7 @@ broker has a listener for it that is advertised at the proxy's port.
 
 import base64
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -34,15 +34,16 @@ class Cluster:
     """Brokers on the loopback interface, and the proxies of every worker to each of them."""
 
     def __init__(self, directory: Path, slots: Sequence[str], brokers: int) -> None:
-        self._controllers = {node: free_port() for node in range(1, brokers + 1)}
+        ports = _different_ports()
+        self._controllers = {node: next(ports) for node in range(1, brokers + 1)}
         self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.proxies: dict[str, dict[int, Proxy]] = {slot: {} for slot in slots}
         self.brokers: dict[int, Broker] = {}
         for node in self._controllers:
-            inner = {slot: free_port() for slot in slots}
+            inner = {slot: next(ports) for slot in slots}
             for slot, port in inner.items():
-                self.proxies[slot][node] = Proxy(port)
-            port, home = free_port(), directory / f"broker-{node}"
+                self.proxies[slot][node] = Proxy(next(ports), port)
+            port, home = next(ports), directory / f"broker-{node}"
             if brokers > 1:
                 self._join(home, node)
             self.brokers[node] = Broker(home, port, self._config(node, port, inner))
@@ -107,6 +108,16 @@ class Cluster:
             "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": in_sync,
         }
+
+
+def _different_ports() -> Iterator[int]:
+    """Yield free ports; none is in use yet, so that one could come twice otherwise."""
+    given: set[int] = set()
+    while True:
+        port = free_port()
+        if port not in given:
+            given.add(port)
+            yield port
 
 
 def _end(broker: Broker) -> None:

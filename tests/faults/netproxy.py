@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from streams.broker.probe import HOST, free_port
+from streams.broker.probe import HOST
 
 _PIECE_BYTES = 16 * 1024
 
@@ -31,10 +31,10 @@ SILENT = Weather(silent=True)
 
 
 class Proxy:
-    """Forwards a port of its own to `upstream_port`; one thread, one event loop."""
+    """Forwards `port` to `upstream_port`; one thread, one event loop."""
 
-    def __init__(self, upstream_port: int) -> None:
-        self.port = free_port(besides=upstream_port)
+    def __init__(self, port: int, upstream_port: int) -> None:
+        self.port = port
         self._upstream_port = upstream_port
         self._weather = FAIR
         self._writers: set[asyncio.StreamWriter] = set()
