@@ -16,7 +16,7 @@ LOCK = "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-
 	--no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench ci lock clean
+.PHONY: help setup demo test faults soak lint format bench ci lock clean
 .DELETE_ON_ERROR:
 
 help: ## Print the commands
@@ -31,6 +31,10 @@ demo: $(READY) ## Find anomalies in streaming CloudTrail traffic, on a Kafka of 
 test: $(READY) ## Run all tests, those on a real Kafka included
 	"$(BIN)/python" -m pytest $(ARGS)
 
+# About an hour; it goes on where it stopped as long as the code is the same.
+faults: $(READY) ## Break brokers, workers and networks for an hour, and hold the counts against truth
+	@PYTHONPATH=tests "$(BIN)/python" -m faults $(ARGS)
+
 lint: $(READY) ## Check style, types and layers
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
@@ -43,6 +47,9 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Measure all, or BENCH=engine only, and write docs/performance.md anew
 	"$(BIN)/python" -m benchmarks $(BENCH) -- $(ARGS)
+
+soak: $(READY) ## Hold a worker under load for half an hour and look at its memory
+	PYTHONPATH=tests "$(BIN)/python" tests/faults/soak.py $(ARGS)
 
 # The tests fail instead of being skipped where CI is true and a tool is absent.
 ci: export CI := true

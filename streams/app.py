@@ -3,10 +3,13 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -25,7 +28,7 @@ from streams.topics import check, topic_id
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 9.0
+STOP_SECONDS = 8.0
 CRASH_POLL_SECONDS = 0.2
 
 
@@ -104,13 +107,25 @@ async def run_until_stopped(app: EngineApp, runtime: Runtime) -> None:
     for ending in endings:
         ending.cancel()
     starting.cancel()
-    try:
-        await asyncio.wait_for(app.stop(), STOP_SECONDS)
-    except TimeoutError:
-        # What was not committed is read again by the next owner; that is what positions are for.
-        logger.warning("not everything stopped within %.0f s; leaving", STOP_SECONDS)
+    stopping = asyncio.ensure_future(app.stop())
+    await asyncio.wait([stopping], timeout=STOP_SECONDS)
+    if not stopping.done():
+        _leave(runtime.failure or app.crash_reason)
+    await stopping
     if app.crashed and runtime.failure is None and app.crash_reason is not None:
         raise app.crash_reason
+
+
+def _leave(failure: BaseException | None) -> NoReturn:
+    """End the process as it is: Faust's thread and its tasks wait for a broker that is silent.
+
+    What was not committed is read again by the next owner; that is what positions are for.
+    """
+    logger.warning("not everything stopped within %.0f s; leaving", STOP_SECONDS)
+    if failure is not None:
+        sys.stderr.write(f"error: {failure}\n")
+    logging.shutdown()
+    os._exit(0 if failure is None else 1)
 
 
 async def _crash(app: EngineApp) -> None:

@@ -54,7 +54,7 @@ The topics that workers write are not touched. Counts that come again replace th
 the same window; a window whose records are partly gone from the log comes out too small; an
 anomaly that is open now gets no End unless it is found again."""
 _NOTICE = """\
-A running worker takes it over when it next reads a record; one that does not run, at its start."""
+A running worker takes it over within seconds; one that does not run, at its start."""
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 _Partition = Annotated[

@@ -10,18 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, codec
+from aiokafka import AIOKafkaConsumer, codec, conn
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from streams.engine.frames import FrameConnection
 from streams.engine.job import Records
-from streams.packed import Walk, walk
+from streams.packed import Walk, crc32c, walk
 
 _LENGTH = struct.Struct(">8xi")
 _MAGIC_AT = 16
 _COUNT = struct.Struct(">57xi")
 _HEADER_BYTES = 61
+_CRC_COVERS_FROM = 21
 _DECODERS: dict[int, Callable[[bytes], bytes]] = {
     DefaultRecordBatch.CODEC_GZIP: codec.gzip_decode,
     DefaultRecordBatch.CODEC_SNAPPY: codec.snappy_decode,
@@ -34,8 +36,9 @@ _LOG_APPEND_TIME = 1
 def batch_consumer(**config: Any) -> AIOKafkaConsumer:
     """Return a consumer whose records are taken by `fetch_chunks`, and by nothing else.
 
-    From then on every fetcher of this process makes batches: aiokafka looks these names up.
+    From then on every connection and fetcher of this process is ours: aiokafka looks the names up.
     """
+    conn.AIOKafkaConnection = FrameConnection
     fetcher.MemoryRecords = FetchedBatches
     fetcher.PartitionRecords = BatchRecords
     return AIOKafkaConsumer(**config)
@@ -76,6 +79,9 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # A generator that holds `self`: this cycle kept every fetch until the garbage collector
+        # came, which is seldom where few objects are made.
+        self._records_iterator = None
         self.next_fetch_offset: int
         self._rest: Records | None = None
         self._end_offset = self.next_fetch_offset
@@ -109,7 +115,7 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
             return rest
         begin = self._records.at
         batch = self._records.next_batch()
-        if self._check_crcs and not batch.validate_crc():
+        if self._check_crcs and not _is_intact(batch, self._records.raw, begin, self._records.at):
             raise CorruptRecordException(f"{self._tp}: a record batch has a wrong CRC")
         start, self._end_offset = self._end_offset, batch.next_offset
         if self._is_left_out(batch):
@@ -128,6 +134,12 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
             if batch.is_transactional and batch.producer_id in self._aborted_producers:
                 return True
         return bool(batch.is_control_batch)
+
+
+def _is_intact(batch: DefaultRecordBatch, raw: bytes, begin: int, end: int) -> bool:
+    if crc32c is None:
+        return bool(batch.validate_crc())
+    return bool(crc32c(raw, begin + _CRC_COVERS_FROM, end) == batch.crc)
 
 
 def read_batch(batch: DefaultRecordBatch, raw: bytes, begin: int) -> Records:

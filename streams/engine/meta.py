@@ -36,6 +36,12 @@ def decode_meta(value: bytes) -> Meta:
         raise StateError(f"the changelog's meta row is not readable: {error}; {REMEDY}") from error
 
 
+def check_topic_id(where: str, built: str, found: str) -> None:
+    """Raise StateError with one line unless the source topic is the one the state is of."""
+    if built != found:
+        raise StateError(f"{where}: the source topic was deleted and made again; {REMEDY}")
+
+
 def check_meta(
     meta: Meta, *, where: str, topic_id: str, built_with: Mapping[str, str], log: tuple[int, int]
 ) -> None:
@@ -49,8 +55,7 @@ def check_meta(
         if meta.built_with.get(name) != value:
             was = meta.built_with.get(name, "unset")
             raise StateError(f"{where}: state was built with {name}={was}, not {value}; {REMEDY}")
-    if meta.topic_id != topic_id:
-        raise StateError(f"{where}: the source topic was deleted and made again; {REMEDY}")
+    check_topic_id(where, meta.topic_id, topic_id)
     if not log[0] <= meta.position <= log[1]:
         raise StateError(
             f"{where}: position {meta.position} is outside the source log "

@@ -11,6 +11,7 @@ from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.tables.recovery import Recovery as FaustRecovery
 from mode import Service
 
+from streams.engine.lookout import LOOK_SECONDS, look_out
 from streams.engine.runtime import RevokedError, Runtime
 from streams.errors import TrailstreamsError
 
@@ -51,6 +52,12 @@ class Recovery(FaustRecovery):
         await self._wait(runtime.open(partitions))
         await self._wait(self.on_recovery_completed(generation_id))
         runtime.joined()
+
+    @Service.task
+    async def _look_out(self) -> None:
+        while not self.should_stop:
+            await self.sleep(LOOK_SECONDS)
+            await look_out(self.app.runtime)
 
     @Service.task
     async def _slurp_changelogs(self) -> None:

@@ -19,13 +19,22 @@ SLICE_SECONDS = 0.02
 class Parked:
     """State kept after a revoke, true as long as the changelog ends where we left it."""
 
-    __slots__ = ("changelog_end", "fold", "parked_at", "position")
+    __slots__ = ("changelog_end", "fold", "parked_at", "position", "topic_id")
 
-    def __init__(self, fold: Fold, position: int, changelog_end: int) -> None:
+    def __init__(self, fold: Fold, position: int, changelog_end: int, topic_id: str) -> None:
         self.fold = fold
         self.position = position
         self.changelog_end = changelog_end
+        self.topic_id = topic_id
         self.parked_at = time.monotonic()
+
+    def fits(self, log: "SourceLog", changelog_end: int) -> bool:
+        """Tell whether nothing has happened that opening from the changelog would show."""
+        return (
+            changelog_end == self.changelog_end
+            and log.topic_id == self.topic_id
+            and log.start <= self.position <= log.end
+        )
 
 
 class SourceLog:
@@ -45,6 +54,8 @@ class OwnedPartition:
 
     Invariant: `position` is the next source offset that `fold` has not seen; both change in one
     step under `_folding`, and only what was snapshot under it is ever committed.
+    Where a step was left halfway (a fold cancelled or failed, a flush failed or of unknown
+    outcome), the memory is `_spoiled`: it neither folds nor writes again, and is to be read back.
     """
 
     def __init__(self, settings: Settings, job: Job, partition: int) -> None:
@@ -59,6 +70,7 @@ class OwnedPartition:
         self._topic_id = ""
         self._changelog_end = 0
         self._fold: Fold | None = None
+        self._spoiled = False
         self._folding = asyncio.Lock()
         self._flushing = asyncio.Lock()
 
@@ -71,6 +83,11 @@ class OwnedPartition:
     def flushing(self) -> bool:
         """Whether a flush is under way or waiting."""
         return self._flushing.locked()
+
+    @property
+    def changelog_end(self) -> int:
+        """Where the changelog ended when this worker last wrote or read it."""
+        return self._changelog_end
 
     @property
     def dirty_rows(self) -> int:
@@ -87,7 +104,7 @@ class OwnedPartition:
         topic = self._job.changelog_topic
         if parked is not None:
             end = await last_stable_offset(self._settings, topic, self.partition)
-            if end == parked.changelog_end and log.start <= parked.position <= log.end:
+            if parked.fits(log, end):
                 self._fold, self._changelog_end = parked.fold, end
                 self.position = self.committed_position = parked.position
                 self._fold.own()
@@ -130,19 +147,21 @@ class OwnedPartition:
     async def process(self, chunk: Chunk) -> bool:
         """Fold a chunk, or what of it is new; return False when records before it are missing."""
         async with self._folding:
-            if self._fold is None or chunk.next <= self.position:
+            if self._fold is None or self._spoiled or chunk.next <= self.position:
                 return True
             if chunk.start > self.position:
                 return False
             if chunk.start < self.position:
                 first = int(np.searchsorted(chunk.records.offsets, self.position))
                 chunk = chunk._replace(start=self.position, records=chunk.records[first:])
+            self._spoiled = True
             sliced_at = time.monotonic()
             for _ in self._fold.fold(chunk):
                 if time.monotonic() - sliced_at > SLICE_SECONDS:
                     await asyncio.sleep(0)
                     sliced_at = time.monotonic()
             self.position = chunk.next
+            self._spoiled = False
             return True
 
     async def flush(self) -> bool:
@@ -152,18 +171,28 @@ class OwnedPartition:
         """
         async with self._flushing:
             async with self._folding:
-                if self._fold is None or self.position == self.committed_position:
+                if self._fold is None or self._spoiled:
+                    return False
+                if self.position == self.committed_position:
                     return False
                 output = self._fold.snapshot()
                 position = self.position
-            await self._commit(output, position)
+            try:
+                await self._commit(output, position)
+            except BaseException:
+                # What was in the snapshot is in no later one: nothing may be committed after it.
+                self._spoiled = True
+                raise
             return True
 
     async def _commit(self, output: Output, position: int) -> None:
         topic = self._job.changelog_topic
         meta = Meta(FORMAT, position, self._topic_id, self._job.built_with)
         rows = [*output.rows, (META_KEY, encode_meta(meta))]
-        ends = await self._writer.write([(topic, rows), *output.messages.items()])
+        # A changelog made anew would take the rows that changed, and lack all others.
+        ends = await self._writer.write(
+            [(topic, rows), *output.messages.items()], {topic: self._changelog_end}
+        )
         self._changelog_end = ends[topic]
         self.committed_position = position
         self.flushed_rows = len(rows)
@@ -177,6 +206,6 @@ class OwnedPartition:
         if fold is None:
             return None
         fold.disown()
-        if park and self.position == self.committed_position:
-            return Parked(fold, self.position, self._changelog_end)
+        if park and not self._spoiled and self.position == self.committed_position:
+            return Parked(fold, self.position, self._changelog_end, self._topic_id)
         return None

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, Protocol
 
 from aiokafka.errors import (
@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 
 from streams.engine.job import Chunk, Job, Observer
+from streams.engine.meta import check_topic_id
 from streams.engine.partition import OwnedPartition, Parked, SourceLog
 from streams.errors import KafkaUnavailableError, TrailstreamsError
 from streams.settings import Settings
@@ -58,8 +59,17 @@ class Source(Protocol):
     async def source_log(self, partition: int) -> SourceLog:
         """Look at the source partition."""
 
+    async def topic_id(self) -> str:
+        """Ask for Kafka's id of the source topic."""
+
+    async def changelog_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Ask for the last stable offset of these partitions' changelogs."""
+
     async def commit_positions(self, positions: dict[int, int]) -> bool:
-        """Commit group offsets; False when the group no longer knows this member's generation."""
+        """Commit group offsets; False when the group no longer knows this member's generation.
+
+        Raise KafkaError or TimeoutError where that cannot be told.
+        """
 
 
 class Runtime:
@@ -74,11 +84,13 @@ class Runtime:
         self._lost: dict[int, asyncio.Task[None]] = {}
         self._opening: list[asyncio.Task[None]] = []
         self._parked: dict[int, Parked] = {}
-        self._early: asyncio.Future[None] | None = None
+        self._early: set[asyncio.Task[None]] = set()
+        self._revoked = False
         self._chunks_taken = 0
         self._taken_at_last_check = -1
         self._ahead: dict[int, tuple[int, int]] = {}
         self._group_offsets: dict[int, int] = {}
+        self._topic_id = ""
         self.failed = asyncio.Event()
         self.failure: TrailstreamsError | None = None
         self.ready = False
@@ -108,11 +120,19 @@ class Runtime:
 
     # -- ownership ---------------------------------------------------------------------------
 
+    def granted(self) -> None:
+        """Note that the group has assigned partitions: they may be opened until `release`."""
+        self._revoked = False
+
     async def open(self, partitions: Collection[int]) -> None:
         """Open every assigned partition; return when all are recovered and sought.
 
         Raise RevokedError when `release` came before the end, and what kept one from opening.
         """
+        await self._close_all(park=True)
+        if self._revoked:
+            # An assignment of before: opening it would fence whoever it belongs to now.
+            raise RevokedError
         self._drop_old_parked()
         self._group_offsets.clear()
         self._opening = [asyncio.ensure_future(self._open_until_done(p)) for p in partitions]
@@ -134,13 +154,10 @@ class Runtime:
         for attempt in range(1_000_000):
             try:
                 return await self._open(partition)
-            except TrailstreamsError as error:
-                self.fail(error)
-                raise
             except REFUSED as error:
                 self.fail(KafkaUnavailableError(f"Kafka refuses this worker: {error!r}"))
                 raise
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, KafkaUnavailableError, OSError, TimeoutError) as error:
                 logger.warning("partition %d: cannot open yet: %r", partition, error)
                 if time.monotonic() - started > GIVE_UP_SECONDS:
                     self.fail(
@@ -150,6 +167,9 @@ class Runtime:
                         )
                     )
                     raise
+            except TrailstreamsError as error:
+                self.fail(error)
+                raise
             await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
         return None
 
@@ -158,6 +178,7 @@ class Runtime:
         owned = OwnedPartition(self.settings, self.job, partition)
         try:
             log = await self.source.source_log(partition)
+            self.check_source(log.topic_id)
             await owned.open(log, self._parked.pop(partition, None))
             await self.source.seek_source(partition, owned.position)
         except BaseException:
@@ -174,6 +195,14 @@ class Runtime:
         )
         self._observer.recovered(partition, seconds, owned.recovered_records)
 
+    def check_source(self, topic_id: str) -> None:
+        """Raise StateError when the source topic is no longer the one this worker began with.
+
+        A topic that is gone is owned by nobody; whoever waits for its return goes on in another.
+        """
+        self._topic_id = self._topic_id or topic_id
+        check_topic_id(self.job.source_topic, self._topic_id, topic_id)
+
     def _drop_old_parked(self) -> None:
         now = time.monotonic()
         for partition, parked in list(self._parked.items()):
@@ -182,13 +211,18 @@ class Runtime:
 
     async def release(self, *, park: bool) -> None:
         """Flush and close every partition; keep committed state for a quick return."""
+        self._revoked = True
         self._has_joined = False
         self.tell_ready()
+        await self._close_all(park=park)
+
+    async def _close_all(self, *, park: bool) -> None:
         # What is being opened would be owned after the revocation: two workers would show it.
         await _cancel([*self._opening, *self._lost.values()])
         self._lost.clear()
-        await self.flush()
+        # Taken out first: one whose flush fails now is not to be regained.
         owned, self._owned = self._owned, {}
+        await self._flush_and_tell(owned)
         for partition, parked in zip(
             owned, await _gather([p.close(park=park) for p in owned.values()]), strict=True
         ):
@@ -208,44 +242,59 @@ class Runtime:
         except TrailstreamsError as error:
             self.fail(error)
             return
+        except BaseException as error:
+            # Cancelled or failed halfway.
+            self.lose(owned, f"folding failed: {error!r}")
+            raise
         if not contiguous:
             # Fetched records vanished on the way (a rebalance clears queues): fetch them again.
             await self.source.seek_source(chunk.partition, owned.position)
         if owned.dirty_rows >= DIRTY_CAP * self.settings.flush_rows:
             await self._flush(owned)
         elif owned.dirty_rows >= self.settings.flush_rows and not owned.flushing:
-            self._early = asyncio.ensure_future(self._flush(owned))
+            early = asyncio.ensure_future(self._flush(owned))
+            self._early.add(early)
+            early.add_done_callback(self._early.discard)
 
     async def flush(self) -> None:
-        """Flush every open partition, tell the group, and look for records lost at the tail."""
+        """Flush every open partition, tell the group, and say how far behind each is."""
         self._drop_old_parked()
-        await _gather([self._flush(owned) for owned in list(self._owned.values())])
-        if not self._owned:
-            return
-        await self._commit_group_offsets()
+        await self._flush_and_tell(dict(self._owned))
         for partition, end in self.source.log_ends().items():
             if (owned := self._owned.get(partition)) is not None:
                 self._observer.lag(partition, max(0, end - owned.committed_position))
 
+    async def _flush_and_tell(self, partitions: Mapping[int, OwnedPartition]) -> None:
+        await _gather([self._flush(owned) for owned in partitions.values()])
+        try:
+            await self._commit_group_offsets(partitions)
+        except REFUSED as error:
+            self.fail(KafkaUnavailableError(f"Kafka refuses this worker: {error!r}"))
+        except (KafkaError, OSError, TimeoutError) as error:
+            logger.info("the group's offsets could not be committed: %r", error)
+
     async def _flush(self, owned: OwnedPartition) -> None:
+        # Shielded: a cancelled flush would leave a transaction with an unknown end.
+        await asyncio.shield(self._flush_to_the_end(owned))
+
+    async def _flush_to_the_end(self, owned: OwnedPartition) -> None:
         started = time.monotonic()
         try:
-            # Shielded: a cancelled flush would leave a transaction with an unknown end.
-            flushed = await asyncio.shield(owned.flush())
+            flushed = await owned.flush()
         except TrailstreamsError as error:
             self.fail(error)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._lose(owned, error)
+            self.lose(owned, f"flush failed: {error!r}")
         else:
             if flushed:
                 seconds = time.monotonic() - started
                 self._observer.flushed(owned.partition, seconds, owned.flushed_rows)
 
-    async def _commit_group_offsets(self) -> None:
+    async def _commit_group_offsets(self, partitions: Mapping[int, OwnedPartition]) -> None:
         """Commit positions to the group: for lag tools only, nothing is ever read from them."""
         offsets = {
             partition: owned.committed_position
-            for partition, owned in self._owned.items()
+            for partition, owned in partitions.items()
             if owned.committed_position != self._group_offsets.get(partition)
         }
         if offsets and await self.source.commit_positions(offsets):
@@ -253,12 +302,12 @@ class Runtime:
 
     # -- loss --------------------------------------------------------------------------------
 
-    async def _lose(self, owned: OwnedPartition, error: BaseException) -> None:
-        """Forget a partition whose flush failed: what Kafka holds is the truth, not our memory."""
+    def lose(self, owned: OwnedPartition, why: str) -> None:
+        """Forget a partition and read it back: what Kafka holds is the truth, not our memory."""
         partition = owned.partition
         if self._owned.get(partition) is not owned:
             return
-        logger.warning("partition %d: flush failed, reading state back: %r", partition, error)
+        logger.warning("partition %d: reading state back: %s", partition, why)
         del self._owned[partition]
         self._lost[partition] = asyncio.ensure_future(self._regain(owned))
 
@@ -274,8 +323,6 @@ class Runtime:
         self._lost.pop(partition, None)
 
     async def _is_member(self, partition: int, position: int) -> bool:
-        if position < 0:
-            return True
         try:
             return await self.source.commit_positions({partition: position})
         except (KafkaError, OSError, TimeoutError):

@@ -5,7 +5,9 @@ position is committed with the state, in the changelog.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any, ClassVar
 
 import aiokafka
@@ -32,6 +34,8 @@ from streams.errors import StateError
 MAX_CHUNK_RECORDS = 5_000
 MAX_PARTITION_FETCH_BYTES = 4 << 20
 FETCH_WAIT_MS = 250
+# aiokafka repeats a commit for as long as no coordinator answers; flushes do not wait for that.
+COMMIT_SECONDS = 5
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -90,14 +94,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return start, end, await consumer.committed(tp)
 
     async def commit_to_group(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Commit; False when the group has a newer generation than this member knows."""
+        """Commit; False when the group has a newer generation than this member knows.
+
+        Raise KafkaError, or TimeoutError after COMMIT_SECONDS.
+        """
+        commit = self._ensure_consumer().commit(
+            {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        )
         try:
-            await self._ensure_consumer().commit(
-                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-            )
+            await asyncio.wait_for(commit, COMMIT_SECONDS)
         except (CommitFailedError, IllegalStateError):
             return False
         return True
+
+    async def ends_of(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return last stable offsets."""
+        return dict(await self._ensure_consumer().end_offsets(list(tps)))
 
     def state_of(self, tps: set[TP]) -> dict[int, tuple[int | None, int | None]]:
         """Return each partition's fetch position and log end, where they are known."""
@@ -200,6 +212,11 @@ class Consumer(driver.Consumer):
         await self.runtime.release(park=True)
         await super().on_partitions_revoked(revoked)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let the runtime open what is assigned now; then let Faust do the rest."""
+        self.runtime.granted()
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the runtime's positions, not to the group's."""
         topic = self.runtime.job.source_topic
@@ -240,13 +257,43 @@ class Consumer(driver.Consumer):
         """Ask the broker for the source partition's ends and the group's offset."""
         tp = self._source_tp(partition)
         start, end, committed = await self._thread.call_thread(self._thread.look_at, tp)
-        topic_id = await asyncio.to_thread(self.transport.topic_id, tp.topic)
+        topic_id = await self.topic_id()
         return SourceLog(start=start, end=end, topic_id=topic_id, group_offset=committed)
+
+    async def topic_id(self) -> str:
+        """Ask with another client: aiokafka does not know of topic ids."""
+        topic = self.runtime.job.source_topic
+        return await _aside(lambda: self.transport.topic_id(topic))
+
+    async def changelog_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Ask the broker for the ends of changelog partitions."""
+        topic = self.runtime.job.changelog_topic
+        tps = [TopicPartition(topic, partition) for partition in partitions]
+        ends = await self._thread.call_thread(self._thread.ends_of, tps)
+        return {tp.partition: end for tp, end in ends.items()}
 
     async def commit_positions(self, positions: dict[int, int]) -> bool:
         """Commit to the group."""
         offsets = {self._source_tp(p): position for p, position in positions.items()}
         return bool(await self._thread.call_thread(self._thread.commit_to_group, offsets))
+
+
+async def _aside(ask: Callable[[], str]) -> str:
+    """Wait for a blocking call in a thread that an ending process does not wait for.
+
+    asyncio's own are joined at the end, and a broker that does not answer is asked for long.
+    """
+    answer: Future[str] = Future()
+    answer.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(answer)
 
 
 def _message(tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:

@@ -1,10 +1,12 @@
 """One partition's transactional producer: fences the previous owner, writes all or nothing."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from streams.engine.client import client_config
 from streams.engine.job import Row
@@ -12,9 +14,12 @@ from streams.errors import StateError
 from streams.settings import Settings
 from streams.topics import transactional_id
 
+logger = logging.getLogger(__name__)
+
 # How long a dead owner's open transaction can block readers (KIP-98, transaction.timeout.ms).
 TRANSACTION_TIMEOUT_SECONDS = 20
 MAX_BATCH_BYTES = 512 * 1024
+START_SECONDS = 60
 STOP_SECONDS = 5
 
 
@@ -32,31 +37,48 @@ class PartitionWriter:
         )
 
     async def start(self) -> None:
-        """Fence whoever wrote before and abort the transaction it left open."""
-        await self._producer.start()
+        """Fence whoever wrote before and abort the transaction it left open.
+
+        Raise KafkaError, or TimeoutError after START_SECONDS.
+        """
+        async with asyncio.timeout(START_SECONDS):
+            await self._producer.start()
 
     async def stop(self) -> None:
-        """Close the connections; an unanswering broker is not waited for."""
+        """Close the connections; an unanswering broker is not waited for, whatever is open.
+
+        The broker will abort it, and the next owner fences us in any case.
+        """
         try:
             await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
-        except TimeoutError:
-            # The broker will abort what is open; the next owner fences us in any case.
-            return
+        except (KafkaError, TimeoutError) as error:
+            # Left alone it would go on trying to reach the broker for ever.
+            logger.info("partition %d: writing ended with %r", self._partition, error)
+            if (sender := self._producer._sender.sender_task) is not None:
+                sender.cancel()
+            await self._producer.client.close()
 
-    async def write(self, topics: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, int]:
+    async def write(
+        self, topics: Iterable[tuple[str, Sequence[Row]]], known_ends: Mapping[str, int]
+    ) -> dict[str, int]:
         """Write the rows of all topics in one transaction and commit it.
 
         Return, per topic written, the offset after the transaction's own commit marker.
+        Raise StateError, nothing being committed, when a topic ends before its known end.
         Raise KafkaError or TimeoutError when the outcome is a failure or unknown: the caller must
         forget its state and read it back.
         """
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS + 10):
             await self._producer.begin_transaction()
-            ends = {topic: await self._send(topic, rows) for topic, rows in topics if rows}
+            ends = {
+                topic: await self._send(topic, rows, known_ends.get(topic, 0))
+                for topic, rows in topics
+                if rows
+            }
             await self._producer.commit_transaction()
         return ends
 
-    async def _send(self, topic: str, rows: Sequence[Row]) -> int:
+    async def _send(self, topic: str, rows: Sequence[Row], known_end: int) -> int:
         sent = []
         batch = self._producer.create_batch()
         for key, value in rows:
@@ -70,9 +92,15 @@ class PartitionWriter:
                     )
         sent.append(await self._send_batch(batch, topic))
         # Every produce is awaited before EndTxn: else the broker backs off by 100 ms.
-        for future, count in sent:
-            end = (await future).offset + count
-        return int(end) + 1
+        written = await asyncio.gather(*(future for future, _ in sent))
+        for metadata in written:
+            # -1 where the broker no longer knows what it answered at first.
+            if 0 <= metadata.offset < known_end:
+                raise StateError(
+                    f"{topic}-{self._partition} ended at {known_end} and now at {metadata.offset}: "
+                    "the changelog was lost; see `trailstreams state --help`"
+                )
+        return int(written[-1].offset) + sent[-1][1] + 1
 
     async def _send_batch(self, batch: Any, topic: str) -> tuple[asyncio.Future[Any], int]:
         count = batch.record_count()

@@ -13,12 +13,28 @@ from streams.packed.strings import Integers, Packed, Strings, join, pack, take
 Walk = Callable[[bytes, int, int], tuple[Integers, Integers, Packed, Packed]]
 """Reads Kafka records in place, see `native.walk`."""
 
+Checksum = Callable[[bytes, int, int], int]
+"""CRC-32C of the bytes between two places."""
+
 walk: Walk | None
+crc32c: Checksum | None
+"""Also None where the processor has no instruction for it."""
 try:
-    from streams.packed.native import KeyTable, walk
+    from streams.packed.native import KeyTable, crc32c, walk
 except ImportError:
     from streams.packed.pure import KeyTable  # type: ignore[assignment]
 
-    walk = None
+    walk = crc32c = None
 
-__all__ = ["Integers", "KeyTable", "Packed", "Strings", "Walk", "join", "pack", "take", "walk"]
+__all__ = [
+    "Integers",
+    "KeyTable",
+    "Packed",
+    "Strings",
+    "Walk",
+    "crc32c",
+    "join",
+    "pack",
+    "take",
+    "walk",
+]

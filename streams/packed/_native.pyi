@@ -6,6 +6,9 @@ import numpy.typing as npt
 Column: TypeAlias = npt.NDArray[np.int64]
 """C-contiguous; checked in C by its length in bytes."""
 
+has_crc32c: int
+
+def crc32c(buffer: bytes, start: int, end: int, /) -> int: ...
 def walk(buffer: bytes, start: int, count: int, out: Column, /) -> None: ...
 
 class KeyTable:

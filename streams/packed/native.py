@@ -1,5 +1,7 @@
 """With a compiler: the same on packed strings, in C; importing raises ImportError without it."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from streams.packed import _native
@@ -7,6 +9,9 @@ from streams.packed.strings import Integers, Packed, Strings, pack
 
 # Seeded as Python's own dict is (PYTHONHASHSEED): who chooses principals cannot choose collisions.
 _SEED = hash("streams.packed") & (1 << 64) - 1
+
+crc32c: Callable[[bytes, int, int], int] | None
+crc32c = _native.crc32c if _native.has_crc32c else None
 
 
 def walk(buffer: bytes, start: int, count: int) -> tuple[Integers, Integers, Packed, Packed]:

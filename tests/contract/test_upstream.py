@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import TopicPartitionState
@@ -51,6 +52,14 @@ FROZEN: list[tuple[Callable[..., Any], str]] = [
     (App._on_partitions_assigned, "de932b7927db85b3"),
     (App._stop_consumer, "55854a5de12c3f52"),
     (BootStrategy.kafka_producer, "54a789df64f66255"),
+    (create_conn, "673276cbddb4dc7c"),
+    (AIOKafkaConnection.connect, "b0f9ba7f0cf6b432"),
+    (AIOKafkaConnection._create_reader_task, "9577a6e84c72c36b"),
+    (AIOKafkaConnection._read, "7b892995c0b81468"),
+    (AIOKafkaConnection._on_read_task_error, "b770145884887544"),
+    (AIOKafkaConnection._handle_frame, "46a7d9b8cf7ca222"),
+    (AIOKafkaConnection.connected, "e392e7f6dadb2368"),
+    (AIOKafkaConnection.close, "28f164aa1e4f0bbc"),
     (Fetcher.fetched_records, "be4348896b9b66af"),
     (Fetcher._create_fetch_waiter, "61d840568746477e"),
     (Fetcher._notify, "d3a30d94f34fd3a0"),
@@ -70,6 +79,7 @@ FROZEN: list[tuple[Callable[..., Any], str]] = [
     (AIOKafkaProducer.send_batch, "bf42b0f0c5c0646d"),
     (AIOKafkaProducer.begin_transaction, "f5128199fc271ddc"),
     (AIOKafkaProducer.commit_transaction, "c7f9677c89413f97"),
+    (AIOKafkaProducer.stop, "43ef97147111893b"),
     (BatchBuilder.append, "657d76f55157d9ca"),
 ]
 

@@ -18,8 +18,14 @@ SCHEMAS = sorted(path.name for path in (ROOT / "avro").glob("*.avsc"))
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel as `pip install .` would, offline."""
     folder = tmp_path_factory.mktemp("wheel")
+    return build(folder)
+
+
+def build(folder: Path, **environment: str) -> Path:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr
     (path,) = folder.glob("*.whl")
     return path
@@ -88,3 +94,25 @@ def test_nothing_but_the_package_is_inside(wheel: Path) -> None:
     assert {f"streams/avro/{name}" for name in SCHEMAS} <= set(names)
     assert "streams/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_without_a_compiler_the_wheel_is_pure_python_and_works(tmp_path: Path) -> None:
+    wheel = build(tmp_path, CC="/no/compiler/here")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    code = (
+        "from streams.packed import KeyTable, walk\n"
+        "keys = KeyTable()\n"
+        "keys.put(b'a key', 7)\n"
+        "print(walk, keys.find([b'a key', None]).tolist())\n"
+    )
+    borrowed = os.pathsep.join([str(wheel), sysconfig.get_path("purelib")])
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={"PYTHONPATH": borrowed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None [7, -1]\n"

@@ -97,6 +97,8 @@ class Group:
             {
                 "bootstrap.servers": settings.kafka_bootstrap_servers,
                 "group.id": settings.app_id,
+                # A dead leader is to be forgotten at once, not after five minutes.
+                "topic.metadata.refresh.interval.ms": 1_000,
                 **QUIET,
             }
         )
@@ -107,17 +109,22 @@ class Group:
         return {tp.partition: max(0, tp.offset) for tp in tps}
 
     # A young broker has no group coordinator yet; one whose broker restarts has none for a moment.
-    @stamina.retry(on=KafkaException, attempts=None, timeout=30)
+    @stamina.retry(on=KafkaException, attempts=None, timeout=60)
     def _committed(self) -> list[TopicPartition]:
-        return self._consumer.committed(self._partitions, timeout=10)
+        return self._consumer.committed(self._partitions, timeout=5)
 
     def lag(self) -> int:
         """Return how many offsets stand between the group and the end of the log."""
         committed = self.committed()
-        return sum(
-            self._consumer.get_watermark_offsets(tp, timeout=10)[1] - committed[tp.partition]
+        return sum(end - committed[partition] for partition, end in self.ends().items())
+
+    @stamina.retry(on=KafkaException, attempts=None, timeout=60)
+    def ends(self) -> dict[int, int]:
+        """Return the end of each partition's log, as a `read_committed` reader sees it."""
+        return {
+            tp.partition: self._consumer.get_watermark_offsets(tp, timeout=5)[1]
             for tp in self._partitions
-        )
+        }
 
     def wait_for(self, offsets: int, seconds: float = 60) -> None:
         """Return when the group has committed at least so many offsets in all."""

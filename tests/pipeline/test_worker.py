@@ -4,34 +4,21 @@ import json
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers.kafka import Group, producer, read_all, wait_until
+from helpers.probes import get, samples, wait_ready
+from helpers.traffic import ACTIVITY
 from helpers.workers import Workers, settings_environment
-from prometheus_client.parser import text_string_to_metric_families
 
 from streams.broker import Broker
 from streams.broker.probe import free_port
-from streams.cloudtrail.record import Activity
 from streams.codecs import Codecs, encode_activity, partition_of
 from streams.settings import Settings
 from streams.topics import TopicNames, apply
 
-ACTIVITY = Activity(
-    account_id="111122223333",
-    region="us-east-1",
-    event_source="s3.amazonaws.com",
-    event_name="GetObject",
-    event_category="Data",
-    initiator="direct",
-    caller_account_id="111122223333",
-    principal="arn:aws:iam::111122223333:user/example",
-    error_code="",
-)
 FIXTURES = Path(__file__).parents[1] / "fixtures/cloudtrail"
 
 
@@ -59,21 +46,6 @@ def workers(served: Settings, tmp_path: Path) -> Iterator[Workers]:
         yield workers
 
 
-def get(settings: Settings, path: str) -> tuple[int, str]:
-    url = f"http://127.0.0.1:{settings.metrics_port}{path}"
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
-def wait_ready(settings: Settings) -> None:
-    wait_until(lambda: get(settings, "/readyz")[0] == 200, 60, "/readyz")
-
-
 def run_source(settings: Settings, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streams", "source", "files", str(FIXTURES), *options]
     return subprocess.run(
@@ -91,35 +63,29 @@ def publish_fixtures(settings: Settings, *options: str) -> int:
     return int(json.loads(done.stdout)["published"])
 
 
-def samples(settings: Settings, name: str) -> dict[tuple[str, ...], float]:
-    text = get(settings, "/metrics")[1]
-    return {
-        tuple(sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name
-    }
-
-
 def test_probes_and_metrics_tell_the_truth(served: Settings, workers: Workers) -> None:
     workers.start("a")
-    wait_ready(served)
-    assert get(served, "/healthz") == (200, "ok\n")
-    assert get(served, "/table/state/x")[0] == 404
+    wait_ready(served.metrics_port)
+    assert get(served.metrics_port, "/healthz") == (200, "ok\n")
+    assert get(served.metrics_port, "/table/state/x")[0] == 404
     published = publish_fixtures(served, "--complete")
     topic = TopicNames.of(served)
     Group(served, topic.records).wait_for_end()
-    events = samples(served, "trailstreams_events_total")
-    late = samples(served, "trailstreams_too_late_events_total")[()]
-    duplicates = samples(served, "trailstreams_duplicate_events_total")[()]
+    events = samples(served.metrics_port, "trailstreams_events_total")
+    late = samples(served.metrics_port, "trailstreams_too_late_events_total")[()]
+    duplicates = samples(served.metrics_port, "trailstreams_duplicate_events_total")[()]
     codecs = Codecs()
     keys = [codecs.decode_activity_key(m.key()) for m in read_all(served, topic.records)]
     counted = [key for key in keys if key.initiator not in ("none", "correction")]
     assert published > 20
     assert sum(events.values()) + late + duplicates == len(counted)
-    assert samples(served, "trailstreams_ready") == {(): 1}
+    assert samples(served.metrics_port, "trailstreams_ready") == {(): 1}
     wait_until(
-        lambda: set(samples(served, "trailstreams_consumer_lag_records").values()) == {0}, 10, "lag"
+        lambda: (
+            set(samples(served.metrics_port, "trailstreams_consumer_lag_records").values()) == {0}
+        ),
+        10,
+        "lag",
     )
     assert workers.stop("a", seconds=10) == 0
 
@@ -181,7 +147,7 @@ def test_what_cannot_work_is_refused_clearly(
 ) -> None:
     if "WINDOW" in next(iter(change)):
         workers.start("before")
-        wait_ready(served)
+        wait_ready(served.metrics_port)
         assert workers.stop("before") == 0
     worker = workers.start("a", **change)
     assert worker.wait(60) == code
@@ -193,30 +159,32 @@ def test_service_links_of_kubernetes_do_no_harm(served: Settings, workers: Worke
     workers.start(
         "a", TRAILSTREAMS_METRICS_SERVICE_HOST="10.0.0.7", TRAILSTREAMS_PORT="tcp://10.0.0.7:1"
     )
-    wait_ready(served)
+    wait_ready(served.metrics_port)
     assert workers.stop("a") == 0
 
 
 def test_a_partition_is_shown_by_its_owner_only(served: Settings, workers: Workers) -> None:
     other = served.model_copy(update={"metrics_port": free_port()})
     workers.start("a")
-    wait_ready(served)
+    wait_ready(served.metrics_port)
     publish_fixtures(served)
     workers.start("b", TRAILSTREAMS_METRICS_PORT=str(other.metrics_port))
-    wait_ready(other)
+    wait_ready(other.metrics_port)
     name = "trailstreams_watermark_lag_seconds"
 
     def owned() -> list[tuple[str, ...]]:
-        return sorted([*samples(served, name), *samples(other, name)])
+        return sorted([*samples(served.metrics_port, name), *samples(other.metrics_port, name)])
 
-    wait_until(lambda: samples(other, name) != {}, 60, "the second worker's partitions")
+    wait_until(
+        lambda: samples(other.metrics_port, name) != {}, 60, "the second worker's partitions"
+    )
     wait_until(lambda: owned() == [("0",), ("1",), ("2",), ("3",)], 60, "each partition once")
-    assert samples(served, name)
+    assert samples(served.metrics_port, name)
 
 
 def test_a_paused_broker_only_delays(served: Settings, workers: Workers, kafka: Broker) -> None:
     workers.start("a")
-    wait_ready(served)
+    wait_ready(served.metrics_port)
     kafka.pause()
     time.sleep(4)
     kafka.resume()
@@ -227,6 +195,6 @@ def test_a_paused_broker_only_delays(served: Settings, workers: Workers, kafka: 
     )
     topic = TopicNames.of(served)
     Group(served, topic.records).wait_for_end()
-    wait_ready(served)
-    assert sum(samples(served, "trailstreams_events_total").values()) > 20
+    wait_ready(served.metrics_port)
+    assert sum(samples(served.metrics_port, "trailstreams_events_total").values()) > 20
     assert workers.stop("a") == 0
