@@ -5,7 +5,6 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 
 from benchmarks import report
 from benchmarks.results import ROOT
@@ -16,7 +15,7 @@ NAMES = ("source", "state", "scan", "latency", "engine")
 def main() -> None:
     """Run them one after the other; a failed one keeps its old results and fails the command."""
     names, options = _split(sys.argv[1:])
-    there = [name for name in NAMES if find_spec(f"benchmarks.{name}")]
+    there = [name for name in NAMES if _is_there(name)]
     if unknown := set(names) - set(there):
         raise SystemExit(f"error: no benchmark {', '.join(sorted(unknown))}: {', '.join(there)}")
     failed = []
@@ -28,6 +27,11 @@ def main() -> None:
     print(f"--- {report.write_page().relative_to(ROOT)}")
     if failed:
         raise SystemExit(f"error: failed: {', '.join(failed)}")
+
+
+def _is_there(name: str) -> bool:
+    folder = ROOT / "benchmarks"
+    return (folder / f"{name}.py").exists() or (folder / name / "__main__.py").exists()
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -164,7 +164,7 @@ ENGINES: tuple[Engine, ...] = (
         command=_peer("quix_streams.py"),
         counts=outputs.quix_streams,
         needs=lambda: setup.peers_python("quixstreams"),
-        records=200_000,
+        records=100_000,
     ),
     Engine(
         name="bytewax",
@@ -178,6 +178,6 @@ ENGINES: tuple[Engine, ...] = (
         command=_peer("stock_faust.py"),
         counts=outputs.stock_faust,
         needs=lambda: setup.peers_python("faust"),
-        records=50_000,
+        records=30_000,
     ),
 )
