@@ -91,6 +91,7 @@ class Runtime:
         self.failure: TrailstreamsError | None = None
         self.ready = False
         self._has_joined = False
+        self._releasing = False
 
     def attach(self, source: Source) -> None:
         """Bind the runtime to its consumer."""
@@ -200,6 +201,7 @@ class Runtime:
     async def release(self, *, park: bool) -> None:
         """Flush and close every partition; keep committed state for a quick return."""
         self._has_joined = False
+        self._releasing = True
         self.tell_ready()
         # What is being opened would be owned after the revocation: two workers would show it.
         await _cancel([*self._opening, *self._lost.values()])
@@ -211,6 +213,7 @@ class Runtime:
         ):
             if parked is not None:
                 self._parked[partition] = parked
+        self._releasing = False
 
     # -- data --------------------------------------------------------------------------------
 
@@ -273,7 +276,9 @@ class Runtime:
     def lose(self, owned: OwnedPartition, why: str) -> None:
         """Forget a partition and read it back: what Kafka holds is the truth, not our memory."""
         partition = owned.partition
-        if self._owned.get(partition) is not owned:
+        # One that is released is closed with the others; it would be waited for for ever, if its
+        # next owner is another worker.
+        if self._owned.get(partition) is not owned or self._releasing:
             return
         logger.warning("partition %d: reading state back: %s", partition, why)
         del self._owned[partition]
