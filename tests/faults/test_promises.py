@@ -324,7 +324,8 @@ class Scraper:
 
     def _look_at_anomalies(self, seen: dict[str, dict[str, Samples]]) -> None:
         name = "trailstreams_anomaly_info"
-        shown = [labels[0] for found in seen.values() for labels in found.get(name, {})]
+        # Labels come in alphabetical order: account_id, anomaly_id, ...
+        shown = [labels[1] for found in seen.values() for labels in found.get(name, {})]
         now = time.monotonic()
         twice = {anomaly for anomaly in shown if shown.count(anomaly) > 1}
         self._overlaps = {anomaly: self._overlaps.get(anomaly, now) for anomaly in twice}
