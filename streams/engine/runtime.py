@@ -95,6 +95,7 @@ class Runtime:
         self.failure: TrailstreamsError | None = None
         self.ready = False
         self._has_joined = False
+        self._releasing = False
 
     def attach(self, source: Source) -> None:
         """Bind the runtime to its consumer."""
@@ -213,6 +214,7 @@ class Runtime:
         """Flush and close every partition; keep committed state for a quick return."""
         self._revoked = True
         self._has_joined = False
+        self._releasing = True
         self.tell_ready()
         await self._close_all(park=park)
 
@@ -228,6 +230,7 @@ class Runtime:
         ):
             if parked is not None:
                 self._parked[partition] = parked
+        self._releasing = False
 
     # -- data --------------------------------------------------------------------------------
 
@@ -305,7 +308,9 @@ class Runtime:
     def lose(self, owned: OwnedPartition, why: str) -> None:
         """Forget a partition and read it back: what Kafka holds is the truth, not our memory."""
         partition = owned.partition
-        if self._owned.get(partition) is not owned:
+        # One that is released is closed with the others; it would be waited for for ever, if its
+        # next owner is another worker.
+        if self._owned.get(partition) is not owned or self._releasing:
             return
         logger.warning("partition %d: reading state back: %s", partition, why)
         del self._owned[partition]

@@ -1,5 +1,6 @@
 """What operators are promised in seconds: lag, readiness, ends, restarts, and honest metrics."""
 
+import signal
 import sys
 import threading
 import time
@@ -10,12 +11,14 @@ from typing import Self
 import pytest
 from helpers.commands import run, stored_positions, wait_for_end
 from helpers.kafka import Group, wait_until
-from helpers.probes import get, is_ready, samples, wait_ready
-from helpers.traffic import Traffic, activities
+from helpers.probes import Samples, get, is_ready, metrics, samples, wait_ready
+from helpers.traffic import ACTIVITY, Traffic, activities
 from helpers.workers import Workers
+from sources import NOON_MS
 
 from streams.broker import Broker
 from streams.broker.probe import free_port
+from streams.codecs import partition_of
 from streams.connectors.state_log import Owner
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, apply
@@ -24,6 +27,7 @@ SLOW = (sys.executable, str(Path(__file__).parents[1] / "pipeline/slow_worker.py
 LAG_SECONDS = 2
 STOP_SECONDS = 10
 GAP_SECONDS = 10
+HANDOVER_SECONDS = 10
 
 
 @pytest.fixture
@@ -213,3 +217,174 @@ def test_sigterm_ends_a_worker_in_time_while_the_broker_does_not_answer(
     assert seconds < STOP_SECONDS
     start(workers, "b")
     wait_for_end(ours)
+
+
+# Restarts.
+
+
+class Gaps:
+    """The longest time in which no position of a partition was committed, while it is watched."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.seconds = dict.fromkeys(range(settings.kafka_partitions), 0.0)
+        self._group = Group(settings, TopicNames.of(settings).records)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        at = self._group.committed()
+        moved = dict.fromkeys(at, time.monotonic())
+        while not self._ended.wait(0.1):
+            now, committed = time.monotonic(), self._group.committed()
+            for partition, position in committed.items():
+                self.seconds[partition] = max(self.seconds[partition], now - moved[partition])
+                if position != at[partition]:
+                    moved[partition] = now
+            at = committed
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def test_a_rolling_restart_pauses_each_partition_for_less_than_ten_seconds(
+    ours: Settings, workers: Workers
+) -> None:
+    ports: dict[str, int] = {}
+
+    def start_static(name: str) -> None:
+        ports[name] = start(
+            workers,
+            name,
+            TRAILSTREAMS_KAFKA_GROUP_INSTANCE_ID=name,
+            TRAILSTREAMS_KAFKA_SESSION_TIMEOUT_SECONDS="30",
+        )
+        wait_ready(ports[name])
+
+    def spread() -> bool:
+        lag = "trailstreams_consumer_lag_records"
+        owned = [len(samples(port, lag)) for port in ports.values()]
+        return all(map(is_ready, ports.values())) and sum(owned) == 4 and min(owned) > 0
+
+    for name in "abc":
+        start_static(name)
+    # The last to join made the others give partitions away: that is not what is measured.
+    wait_until(spread, 60, "each worker to own partitions")
+    with Flow(ours, 400) as flow, Gaps(ours) as gaps:
+        for name in "abc":
+            print(f"{name} stopped in {stop_seconds(workers, name):.1f} s", gaps.seconds)
+            start_static(name)
+        target = flow.traffic.published
+        wait_until(lambda: sum(stored_positions(ours).values()) > target, 60, "all to go on")
+    print(f"longest pauses: {gaps.seconds}")
+    assert max(gaps.seconds.values()) < GAP_SECONDS
+
+
+# Metrics.
+
+
+class Scraper:
+    """Scrapes all workers again and again, and notes what contradicts the truth."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.ports: dict[str, int] = {}
+        self.counted: dict[str, float] = {}
+        """By worker process, what it last said it had counted: its counters begin at 0."""
+        self.beyond: list[str] = []
+        self.shown: set[str] = set()
+        self.longest_overlap = 0.0
+        self.rounds = 0
+        self._overlaps: dict[str, float] = {}
+        self._settings = settings
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.1):
+            seen = {name: metrics(port) for name, port in list(self.ports.items())}
+            for name, found in seen.items():
+                if events := found.get("trailstreams_events_total"):
+                    assert sum(events.values()) >= self.counted.get(name, 0)
+                    self.counted[name] = sum(events.values())
+            self._look_at_anomalies(seen)
+            self.rounds += 1
+            if self.rounds % 5 == 0:
+                self._look_at_counts()
+
+    def _look_at_counts(self) -> None:
+        """Compare what was said before with what is committed now."""
+        said = sum(self.counted.values())
+        committed = sum(stored_positions(self._settings).values())
+        if said > committed:
+            self.beyond.append(f"{said} counted, {committed} committed")
+
+    def _look_at_anomalies(self, seen: dict[str, dict[str, Samples]]) -> None:
+        name = "trailstreams_anomaly_info"
+        # Labels come in alphabetical order: account_id, anomaly_id, ...
+        shown = [labels[1] for found in seen.values() for labels in found.get(name, {})]
+        now = time.monotonic()
+        twice = {anomaly for anomaly in shown if shown.count(anomaly) > 1}
+        self._overlaps = {anomaly: self._overlaps.get(anomaly, now) for anomaly in twice}
+        for since in self._overlaps.values():
+            self.longest_overlap = max(self.longest_overlap, now - since)
+        self.shown |= set(shown)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def publish_anomalies(settings: Settings, traffic: Traffic) -> None:
+    """Publish more calls in one window than the fixed threshold allows, in every partition."""
+    calls = ACTIVITY._replace(
+        event_source="monitoring.amazonaws.com", event_name="GetMetricData", initiator="internal"
+    )
+    regions = (calls._replace(region=f"us-example-{n}") for n in range(100))
+    by_partition = {partition_of(call, settings.kafka_partitions): call for call in regions}
+    for call in by_partition.values():
+        for _ in range(1_600):
+            traffic.event(call, NOON_MS)
+    traffic.client.flush()
+
+
+def test_metrics_never_exceed_the_truth_and_no_anomaly_is_shown_twice(
+    ours: Settings, workers: Workers
+) -> None:
+    with Flow(ours, 1_000) as flow, Scraper(ours) as scraper:
+
+        def begin(name: str) -> None:
+            scraper.ports[name] = start(workers, name)
+            wait_ready(scraper.ports[name])
+
+        begin("a")
+        publish_anomalies(ours, flow.traffic)
+        wait_until(lambda: len(scraper.shown) == ours.kafka_partitions, 60, "the anomalies")
+        begin("b")
+        workers.kill("a")
+        del scraper.ports["a"]
+        begin("c")
+        port = scraper.ports.pop("b")
+        workers.signal("b", signal.SIGSTOP)
+        begin("d")
+        time.sleep(8)  # longer than b's session
+        workers.signal("b", signal.SIGCONT)
+        scraper.ports["b"] = port
+        for name in "bcd":
+            wait_ready(scraper.ports[name])
+        assert workers.stop("c") == 0
+        target = flow.traffic.published
+        wait_until(lambda: sum(stored_positions(ours).values()) > target, 60, "all to go on")
+    wait_for_end(ours)
+    print(f"{scraper.rounds} rounds, {scraper.longest_overlap:.1f} s of overlap")
+    assert scraper.beyond == []
+    assert len(scraper.shown) == ours.kafka_partitions
+    assert scraper.longest_overlap < HANDOVER_SECONDS
+    assert 0 < sum(scraper.counted.values()) <= flow.traffic.published
