@@ -29,7 +29,7 @@ def parse_instant(value: str) -> int | None:
 
     Parts of a millisecond are cut off.
     """
-    # `2024-05-01T09:10:11Z`, as CloudTrail writes it, is a minute seen before and one of 60 seconds.
+    # `2024-05-01T09:10:11Z`, as CloudTrail writes it: a minute seen before, and one of 60 seconds.
     second_ms = _SECONDS_MS.get(value[17:])
     minute_ms = None if second_ms is None else _parse(value[:17] + "00Z")
     if second_ms is not None and minute_ms is not None:

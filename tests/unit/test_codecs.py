@@ -1,7 +1,7 @@
 """Codecs on the wire: framings, headers, keys, windows, derived records."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 import pytest
