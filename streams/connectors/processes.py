@@ -18,7 +18,7 @@ from streams.errors import TrailstreamsError
 _PORTION_BYTES = 512 * 1024
 """Packed bytes handed to a process at once: a tenth of a second of its work."""
 _PORTION_FILES = 64
-_WORTH_BYTES = 4 * 1024 * 1024
+_WORTH_BYTES = 8 * 1024 * 1024
 """Below so many packed bytes a process takes longer to start than to read."""
 _AHEAD = 3
 """Portions under way for each process, so that none waits while results are folded."""
