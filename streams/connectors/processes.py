@@ -58,11 +58,11 @@ def _read_ahead(
     pending: deque[Future[tuple[FileColumns, ...]]] = deque()
     # Spawned, not forked: the progress bar has a thread, and macOS forks no process with threads.
     executor = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_be_a_reader
+        processes, multiprocessing.get_context("spawn"), initializer=_end_with_the_parent
     )
     try:
         for portion in portions(files, most_bytes=_PORTION_BYTES, most_files=_PORTION_FILES):
-            pending.append(executor.submit(read_all, portion, max_bytes))
+            pending.append(_submit(executor, portion, max_bytes))
             if len(pending) >= processes * _AHEAD:
                 yield pending.popleft().result()
         while pending:
@@ -76,9 +76,20 @@ def _read_ahead(
         executor.shutdown(cancel_futures=True)
 
 
-def _be_a_reader() -> None:
-    """Leave Ctrl-C to the parent, and end when it ended, however it did."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _submit(
+    executor: ProcessPoolExecutor, portion: tuple[TrailFile, ...], max_bytes: int
+) -> Future[tuple[FileColumns, ...]]:
+    """Hand a portion over; a process that starts for it leaves Ctrl-C to this one."""
+    # A blocked signal stays blocked in a process started meanwhile; here it comes afterwards.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return executor.submit(read_all, portion, max_bytes)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_the_parent() -> None:
+    """End this process when its parent ended, however it did: the queues would never tell."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - a spawned process has one
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
