@@ -48,7 +48,9 @@ USUAL = Traffic(name="usual", keys=4_000, events_a_window=150_000, windows=6, in
 """40 events a row."""
 HARD = Traffic(name="hard", keys=80_000, events_a_window=80_000, windows=6, in_turn=False)
 """2,000 principals and 40 event names: nearly every event makes a row."""
-LIVE = Traffic(name="2,000 principals", keys=80_000, events_a_window=50_000, windows=20, in_turn=True)
+LIVE = Traffic(
+    name="2,000 principals", keys=80_000, events_a_window=50_000, windows=20, in_turn=True
+)
 """A million live rows of 80,000 keys."""
 CHURN = Traffic(
     name="25,000 principals", keys=1_000_000, events_a_window=50_000, windows=20, in_turn=True

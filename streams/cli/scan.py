@@ -26,6 +26,10 @@ def scan(
     as_given: Annotated[
         bool, typer.Option("--as-given", help="Read in the order given, not by delivery stamps.")
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(min=0, help="Processes that read; 0 is one a processor where it pays."),
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every count and anomaly, one JSON object a line.")
     ] = False,
@@ -41,6 +45,7 @@ def scan(
         findings = Scan(settings).run(
             paths,
             as_given=as_given,
+            processes=processes,
             advance=lambda done, total: bar.update(task, completed=done, total=total),
         )
     (_print_json if as_json else _print_tables)(findings)

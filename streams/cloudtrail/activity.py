@@ -39,67 +39,125 @@ def actor_of(user_identity: bytes) -> Actor:
     return Actor(identity, principal_of(identity), identity.session_name)
 
 
-def activity_of(header: Header, actor: Actor) -> tuple[Activity, str]:
-    """Return the key a record counts under and the name of the initiator rule that decided.
+class Meaning(NamedTuple):
+    """All that follows from a record's `Grounds`."""
+
+    activity: Activity
+    """The key the record counts under."""
+    initiator_rule: str
+    """Name of the initiator rule that decided."""
+    session_name: str
+    access_key_id: str
+
+
+class Grounds(NamedTuple):
+    """The members that decide what a record means: whatever tells no caller or API apart is out."""
+
+    event_source: str
+    event_name: str
+    event_type: str
+    event_category: str
+    aws_region: str
+    source_host: str
+    """`sourceIPAddress` where it is a name."""
+    user_agent: str
+    error_code: str
+    recipient_account_id: str
+    account_id: str
+    management_event: bool | None
+    session_credential_from_console: str
+    user_identity: bytes
+    addendum: bytes
+
+
+def meaning_of(header: Header) -> Meaning:
+    """Return what a record counts as, and who called."""
+    return _meaning_of(
+        Grounds(
+            header.event_source,
+            header.event_name,
+            header.event_type,
+            header.event_category,
+            header.aws_region,
+            host_of(header.source_ip_address),
+            header.user_agent,
+            header.error_code,
+            header.recipient_account_id,
+            header.account_id,
+            header.management_event,
+            header.session_credential_from_console,
+            bytes(header.user_identity),
+            bytes(header.addendum),
+        )
+    )
+
+
+def reckon(grounds: Grounds) -> Meaning:
+    """Decide by the rules what a record means.
 
     The account is the record's own word, never the envelope's: two deliveries must agree.
     """
+    actor = actor_of(grounds.user_identity)
     identity = actor.identity
-    category = event_category(header)
-    initiator, rule = _initiator(header, identity, category)
+    category = _category(grounds)
+    initiator, rule = _initiator(grounds, identity, category)
     activity = Activity(
-        header.recipient_account_id or identity.account_id or header.account_id or UNKNOWN,
-        header.aws_region,
-        header.event_source,
-        header.event_name,
+        grounds.recipient_account_id or identity.account_id or grounds.account_id or UNKNOWN,
+        grounds.aws_region,
+        grounds.event_source,
+        grounds.event_name,
         category,
         initiator,
         identity.account_id,
         actor.principal,
-        header.error_code,
+        grounds.error_code,
     )
-    return activity, rule
+    return Meaning(activity, rule, actor.session_name, identity.access_key_id)
 
 
-def event_category(header: Header) -> str:
+# A caller repeats itself: most records have the grounds of an earlier one.
+_meaning_of = lru_cache(16_384)(reckon)
+
+
+def _category(grounds: Grounds) -> str:
     """Return the category; records older than `eventCategory` (1.07) say it in other members.
 
     An unknown category passes as it is.
     """
-    if header.event_category:
-        return header.event_category
-    if header.management_event is not None:
-        return "Management" if header.management_event else "Data"
-    return _CATEGORY_OF_TYPE.get(header.event_type, "Management")
+    if grounds.event_category:
+        return grounds.event_category
+    if grounds.management_event is not None:
+        return "Management" if grounds.management_event else "Data"
+    return _CATEGORY_OF_TYPE.get(grounds.event_type, "Management")
 
 
-def _initiator(header: Header, identity: Identity, category: str) -> tuple[str, str]:
+def _initiator(grounds: Grounds, identity: Identity, category: str) -> tuple[str, str]:
     if category in _FILTERED:
         return Initiator.NONE.value, _FILTERED[category].value
-    if header.addendum and is_correction(header):
+    if grounds.addendum and _is_correction(grounds.addendum):
         return Initiator.CORRECTION.value, "addendum-updated-data"
     return initiator_of(
         Caller(
-            header.event_source,
-            header.event_type,
+            grounds.event_source,
+            grounds.event_type,
             identity.type,
             identity.named,
             identity.invoked_by,
             identity.issuer_arn,
             identity.web_session,
-            host_of(header.source_ip_address),
-            header.user_agent,
-            header.session_credential_from_console == "true",
+            grounds.source_host,
+            grounds.user_agent,
+            grounds.session_credential_from_console == "true",
         )
     )
 
 
-def is_correction(header: Header) -> bool:
+def _is_correction(addendum: bytes) -> bool:
     """Return whether the record corrects an earlier one, which has been counted already.
 
     Every other reason (`DELIVERY_DELAY`, `SERVICE_OUTAGE`, unknown ones) is a late first delivery.
     """
-    return text(members(header.addendum).get("reason", ABSENT)) == "UPDATED_DATA"
+    return text(members(addendum).get("reason", ABSENT)) == "UPDATED_DATA"
 
 
 def filtered_reason(activity: Activity) -> Filtered | None:

@@ -39,22 +39,23 @@ _TEXT_FIELDS: Final = tuple(
 _USUAL_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(Header))
 
 
-def read_header(raw: bytes, fields: dict[str, msgspec.Raw]) -> Header:
-    """Read the header of a record and of its already separated members.
+def read_strictly(raw: bytes) -> Header | None:
+    """Read the header of a record as CloudTrail writes it today, None of any other bytes.
 
-    Records as CloudTrail writes them today take the fast way; other types, other spellings, and
-    records that keep name and time elsewhere (Insight, Aggregated) take the lenient one.
+    Other types, other spellings, and records that keep name and time elsewhere (Insight,
+    Aggregated) are for `read_leniently`.
     """
     try:
         header = _STRICT.decode(raw)
-    except msgspec.ValidationError:
-        return _read_leniently(fields)
+    except (msgspec.DecodeError, RecursionError):
+        return None
     if header.event_time and header.event_name and header.event_id and header.source_ip_address:
         return header
-    return _read_leniently(fields)
+    return None
 
 
-def _read_leniently(fields: dict[str, msgspec.Raw]) -> Header:
+def read_leniently(fields: dict[str, msgspec.Raw]) -> Header:
+    """Read the header of a record's separated members, whatever their types and spelling."""
     # The usual spelling wins over another one of the same name.
     usual = {name: fields[name] for name in _USUAL_NAMES if name in fields}
     folded = fold(fields) | fold(usual)

@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from streams.cloudtrail.activity import activity_of, actor_of, dedup_id
+from streams.cloudtrail.activity import dedup_id, meaning_of
 from streams.cloudtrail.event_time import objection, parse_instant
-from streams.cloudtrail.header import Header, read_header
+from streams.cloudtrail.header import Header, read_leniently, read_strictly
 from streams.cloudtrail.json_text import OBJECT
 from streams.cloudtrail.record import Origin, Reason, Rejected, TrailRecord
 from streams.cloudtrail.scan import depth
@@ -33,28 +33,31 @@ def parse(raw: msgspec.Raw | bytes, origin: Origin, *, published_ms: int) -> Tra
     """
     data = bytes(raw)
     try:
-        fields = _members(data)
-        header = read_header(data, fields)
+        _check_bounds(data)
+        header = read_strictly(data) or read_leniently(_members(data))
         event_time_ms = _event_time(header, published_ms)
     except _Objection as objected:
         kept = data[:MAX_RECORD_BYTES]
         return Rejected(reason=objected.reason, error=str(objected), origin=origin, raw=kept)
-    actor = actor_of(bytes(header.user_identity))
-    activity, rule = activity_of(header, actor)
+    activity, rule, session_name, access_key_id = meaning_of(header)
     return TrailRecord(
-        activity=activity,
-        dedup_id=dedup_id(header, data),
-        event_time_ms=event_time_ms,
-        origin=origin,
-        initiator_rule=rule,
-        session_name=actor.session_name,
-        access_key_id=actor.identity.access_key_id,
-        fields=fields,
+        activity,
+        dedup_id(header, data),
+        event_time_ms,
+        origin,
+        rule,
+        session_name,
+        access_key_id,
+        header.event_id,
+        header.event_type,
+        header.source_ip_address,
+        header.user_agent,
+        data,
     )
 
 
-def _members(data: bytes) -> dict[str, msgspec.Raw]:
-    """Separate the top-level members; what stays verbatim is valid UTF-8 and valid JSON."""
+def _check_bounds(data: bytes) -> None:
+    """Refuse what no decoder should see: too long, not UTF-8, nested too deep."""
     if len(data) > MAX_RECORD_BYTES:
         raise _Objection(
             Reason.TOO_LARGE, f"expected at most {MAX_RECORD_BYTES} bytes, got {len(data)}"
@@ -66,6 +69,10 @@ def _members(data: bytes) -> dict[str, msgspec.Raw]:
     # Counting brackets is a tenth of a full look and settles nearly every record.
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and depth(data) > MAX_DEPTH:
         raise _Objection(Reason.NOT_JSON, f"expected at most {MAX_DEPTH} levels of nesting")
+
+
+def _members(data: bytes) -> dict[str, msgspec.Raw]:
+    """Separate the top-level members; what stays verbatim is valid UTF-8 and valid JSON."""
     try:
         return OBJECT.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.cloudtrail.json_text import OBJECT
+
 
 class Activity(NamedTuple):
     """Who called which API, where: the key every count is kept under.
@@ -67,12 +69,11 @@ class Filtered(StrEnum):
     """A digest file: hashes of the log files delivered in an hour."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrailRecord:
+class TrailRecord(NamedTuple):
     """One accepted CloudTrail record.
 
-    `fields` holds every top-level member of the original JSON object, each value verbatim as JSON
-    text, so that nothing is lost and nothing is parsed that nobody asks for.
+    `raw` is the whole JSON object, verbatim, so that nothing is lost and nothing is parsed that
+    nobody asks for.
     """
 
     activity: Activity
@@ -85,7 +86,16 @@ class TrailRecord:
     """Name of the initiator rule that matched."""
     session_name: str
     access_key_id: str
-    fields: Mapping[str, msgspec.Raw]
+    event_id: str
+    event_type: str
+    source_ip_address: str
+    user_agent: str
+    raw: bytes
+
+    @property
+    def fields(self) -> Mapping[str, msgspec.Raw]:
+        """Every top-level member, its value as JSON text; separated anew at each call."""
+        return OBJECT.decode(self.raw)
 
     @property
     def cross_account(self) -> bool:

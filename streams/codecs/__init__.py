@@ -7,7 +7,7 @@ from streams.codecs.framing import ConfluentWire, Framing, SingleObject, header_
 from streams.codecs.partitioning import murmur2, partition_of
 from streams.codecs.records import DeadLetter, SourcePosition
 from streams.codecs.schemas import Schema, load_schemas, make_schema
-from streams.codecs.trail import record_json, record_text
+from streams.codecs.trail import record_json
 from streams.codecs.varint import CodecError
 
 __all__ = [
@@ -29,5 +29,4 @@ __all__ = [
     "murmur2",
     "partition_of",
     "record_json",
-    "record_text",
 ]

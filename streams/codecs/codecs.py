@@ -1,6 +1,7 @@
 """Typed records to bytes on a topic, and back."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from streams.codecs.records import (
     to_datum,
 )
 from streams.codecs.schemas import Schema, load_schemas, make_schema
-from streams.codecs.trail import trail_datum, trail_record
+from streams.codecs.trail import tail_schema, trail_datum, trail_record
 from streams.codecs.varint import CodecError, decode_long, encode_long
 from streams.counting.counts import ActivityCount
 from streams.counting.watermark import progress_activity
@@ -44,6 +45,10 @@ class Codecs:
 
     def __init__(self, framing: Framing | None = None) -> None:
         self._schemas = load_schemas()
+        self._trail_tail = tail_schema(self._schemas["TrailRecord"])
+        # Few keys and seconds make up most records.
+        self._body = lru_cache(65_536)(encode_activity)
+        self._time = lru_cache(16_384)(encode_long)
         self._writers: dict[bytes, Schema] = {}
         self._trail_headers: set[bytes] = set()
         self._headers: dict[str, bytes] = {}
@@ -72,7 +77,7 @@ class Codecs:
 
     def activity_key(self, activity: Activity) -> bytes:
         """Return the key of `records`."""
-        return self._headers["ActivityKey"] + encode_activity(activity)
+        return self._headers["ActivityKey"] + self._body(activity)
 
     def decode_activity_key(self, raw: bytes) -> Activity:
         """Return the activity of a key of `records`."""
@@ -80,8 +85,18 @@ class Codecs:
         return decode_activity(raw[start:])
 
     def trail_record(self, record: TrailRecord) -> bytes:
-        """Return the value of `records`."""
-        return self._encode("TrailRecord", trail_datum(record))
+        """Return the value of `records`; raise CodecError where a member is not UTF-8.
+
+        The leading fields are put together from what is known already: the activity's bytes are
+        the body of its key.
+        """
+        out = BytesIO()
+        out.write(self._headers["TrailRecord"])
+        out.write(record.dedup_id)
+        out.write(self._time(record.event_time_ms))
+        out.write(self._body(record.activity))
+        fastavro.schemaless_writer(out, self._trail_tail, trail_datum(record))
+        return out.getvalue()
 
     def decode_trail_record(self, raw: bytes) -> TrailRecord:
         """Return the record of a value of `records`, from the value alone."""
@@ -98,7 +113,11 @@ class Codecs:
             initiator_rule="",
             session_name="",
             access_key_id="",
-            fields={},
+            event_id="",
+            event_type="",
+            source_ip_address="",
+            user_agent="",
+            raw=b"{}",
         )
         return self.activity_key(activity), self.trail_record(record)
 

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from streams.errors import InputError
@@ -32,12 +33,18 @@ def find(paths: Iterable[str]) -> tuple[TrailFile, ...]:
     Raise InputError for a path that is not there, cannot be read, or holds no file.
     """
     found: dict[str, TrailFile] = {}
+    # A folder holds many files, and each of its parents may be a link.
+    real_folder = lru_cache(1)(os.path.realpath)
     for given in paths:
         files = list(_files(given))
         if not files:
             raise InputError(f"{given}: no file there")
         for path in files:
-            found.setdefault(os.path.realpath(path), describe(path))
+            folder, name = os.path.split(path)
+            is_link = os.path.islink(path)  # noqa: PTH114
+            real = os.path.realpath(path) if is_link else f"{real_folder(folder)}/{name}"
+            if real not in found:
+                found[real] = describe(path)
     return tuple(found.values())
 
 
@@ -69,10 +76,13 @@ def by_delivery(
 def stamp_ms(path: str) -> int | None:
     """Return the delivery stamp in a log file's name, milliseconds since the epoch, or None."""
     match = _STAMP.search(os.path.basename(path))  # noqa: PTH119
-    if match is None:
-        return None
+    return None if match is None else _instant_ms(match[1])
+
+
+@lru_cache(1024)
+def _instant_ms(text: str) -> int | None:
     try:
-        stamp = datetime.strptime(match[1], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+        stamp = datetime.strptime(text, "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
     except ValueError:
         return None
     return int(stamp.timestamp()) * 1000

@@ -31,7 +31,7 @@ MESSAGE_BYTES = 2 * 1024 * 1024
 _OVERHEAD_BYTES = 4096
 _SERVE_EVERY = 256
 _ROUTES = 65_536
-_PRODUCER = {
+PRODUCER = {
     "enable.idempotence": True,
     "acks": "all",
     "compression.type": "lz4",
@@ -76,7 +76,7 @@ class Publisher:
         self._outage = Outage(settings.kafka_bootstrap_servers)
         self._producer = Producer(
             kafka_client_config(settings)
-            | _PRODUCER
+            | PRODUCER
             | {
                 "message.timeout.ms": int(delivery_seconds * 1000),
                 "error_cb": self._outage.noticed,

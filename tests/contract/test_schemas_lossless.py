@@ -49,7 +49,11 @@ def trail(text: bytes) -> TrailRecord:
         initiator_rule="",
         session_name="",
         access_key_id="",
-        fields=msgspec.json.decode(text, type=dict[str, msgspec.Raw]),
+        event_id="",
+        event_type="",
+        source_ip_address="",
+        user_agent="",
+        raw=text,
     )
 
 

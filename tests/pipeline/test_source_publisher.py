@@ -112,7 +112,7 @@ def test_a_broker_that_stays_away_fails_the_source_in_bounded_time(
 def test_a_full_queue_waits_instead_of_losing(
     there: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(module._PRODUCER, "queue.buffering.max.messages", 10)
+    monkeypatch.setitem(module.PRODUCER, "queue.buffering.max.messages", 10)
     with publisher(there) as outlet:
         for _ in range(500):
             outlet.publish(record())

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from streams.cloudtrail.activity import is_counted
 from streams.cloudtrail.envelopes import RawRecord, read_object
+from streams.cloudtrail.event_time import _parse, parse_instant
+from streams.cloudtrail.header import read_leniently, read_strictly
+from streams.cloudtrail.json_text import OBJECT
 from streams.cloudtrail.parse import parse
 from streams.cloudtrail.record import Origin, Rejected, TrailRecord
 from streams.cloudtrail.scan import values
@@ -158,3 +161,50 @@ def test_scanning_finds_the_values_that_a_decoder_finds(items: list[Any], betwee
 
     assert items == [json.loads(data[extent.start : extent.end]) for extent in extents]
     assert all(extent.complete for extent in extents)
+
+
+USUAL = st.fixed_dictionaries(
+    {
+        "eventTime": st.just("2024-05-01T09:10:11Z"),
+        "eventName": st.sampled_from(["GetObject", "PutRule"]),
+        "eventID": st.uuids().map(str),
+        "sourceIPAddress": st.sampled_from(["192.0.2.1", "AWS Internal", "s3.amazonaws.com"]),
+    },
+    optional={
+        "eventSource": TEXT,
+        "eventType": st.sampled_from(["AwsApiCall", "AwsServiceEvent", "AwsVpceEvent"]),
+        "eventCategory": st.sampled_from(["Management", "Data", "Insight"]),
+        "awsRegion": TEXT,
+        "userAgent": TEXT | st.sampled_from(["console.amazonaws.com", "Mozilla/5.0"]),
+        "errorCode": TEXT,
+        "recipientAccountId": TEXT,
+        "managementEvent": st.booleans(),
+        "sessionCredentialFromConsole": st.sampled_from(["true", "false"]),
+        "userIdentity": IDENTITY | JSON,
+        "addendum": st.builds(dict, reason=st.sampled_from(["UPDATED_DATA", "DELIVERY_DELAY"])),
+        "requestParameters": JSON,
+    },
+)
+
+
+@given(USUAL, st.booleans())
+def test_the_quick_look_at_a_record_says_what_the_lenient_one_says(
+    members: dict[str, Any], ascii_only: bool
+) -> None:
+    raw = json.dumps(members, ensure_ascii=ascii_only).encode()
+
+    quick, lenient = read_strictly(raw), read_leniently(OBJECT.decode(raw))
+
+    assert quick is not None
+    for name in quick.__struct_fields__:
+        one, other = getattr(quick, name), getattr(lenient, name)
+        assert one == other or bytes(one) == bytes(other), name
+
+
+@given(
+    st.from_regex(r"\A20\d\d-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|z|\+0[01]:?00)?\Z")
+    | st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z")
+    | st.text("0123456789-:TZ+.", min_size=17, max_size=21)
+)
+def test_an_instant_by_its_minute_is_the_instant_read_as_a_whole(value: str) -> None:
+    assert parse_instant(value) == _parse(value)

@@ -21,7 +21,11 @@ def value(time_ms: int, *, first: int = 1, codecs: Codecs = PLAIN) -> bytes:
             initiator_rule="",
             session_name="",
             access_key_id="",
-            fields={},
+            event_id="",
+            event_type="",
+            source_ip_address="",
+            user_agent="",
+            raw=b"{}",
         )
     )
 
