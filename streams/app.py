@@ -79,7 +79,7 @@ async def run_worker(settings: Settings) -> None:
     """
     await asyncio.to_thread(check, settings)
     # Rows and keys live long and form no cycles: the default thresholds cost a microsecond an
-    # event (benchmarks/fold.py, the hard case).
+    # event (benchmarks/state/fold.py, the hard case).
     gc.set_threshold(50_000, 20, 100)
     registry = CollectorRegistry()
     job = CountingJob(settings, Codecs(), Metrics(registry, max_series=settings.metrics_max_series))
