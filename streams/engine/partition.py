@@ -9,7 +9,7 @@ import numpy as np
 
 from streams.engine.changelog import last_stable_offset, read_changelog
 from streams.engine.job import Chunk, Fold, Job, Output
-from streams.engine.meta import FORMAT, META_KEY, Meta, check_meta, decode_meta, encode_meta
+from streams.engine.meta import FORMAT, META_KEY, REMEDY, Meta, check_meta, decode_meta, encode_meta
 from streams.engine.writer import PartitionWriter
 from streams.errors import StateError
 from streams.settings import Settings
@@ -120,7 +120,10 @@ class OwnedPartition:
         else:
             self.position = self.committed_position = self._checked(decode_meta(value), log)
         # A million rows take a second or two: in a thread, so that heartbeats go on.
-        self._fold = await asyncio.to_thread(self._job.open, self.partition, contents.rows)
+        try:
+            self._fold = await asyncio.to_thread(self._job.open, self.partition, contents.rows)
+        except StateError as error:
+            raise StateError(f"{topic}-{self.partition}: {error}; {REMEDY}") from error
         self._fold.own()
         # A new partition commits where it starts before it consumes anything.
         await self.flush()
@@ -138,11 +141,11 @@ class OwnedPartition:
     def _check_first_open(self, rows: Mapping[bytes, bytes], log: SourceLog) -> None:
         where = f"{self._job.changelog_topic}-{self.partition}"
         if rows:
-            raise StateError(f"{where}: state without a meta row; see `trailstreams state --help`")
+            raise StateError(f"{where}: state without a meta row; {REMEDY}")
         if log.group_offset is not None:
             raise StateError(
                 f"{where} is empty, but the group has committed offset {log.group_offset}: "
-                "the changelog was lost; see `trailstreams state --help`"
+                f"the changelog was lost; {REMEDY}"
             )
 
     async def process(self, chunk: Chunk) -> bool:

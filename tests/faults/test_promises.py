@@ -20,6 +20,7 @@ from streams.broker import Broker
 from streams.broker.probe import free_port
 from streams.codecs import partition_of
 from streams.connectors.state_log import Owner
+from streams.errors import TrailstreamsError
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, apply
 
@@ -201,6 +202,14 @@ def test_sigterm_ends_a_worker_that_recovers_in_time(slow_workers: Workers) -> N
     assert stop_seconds(slow_workers, "a") < STOP_SECONDS
 
 
+def answers(settings: Settings) -> bool:
+    try:
+        stored_positions(settings)
+    except TrailstreamsError:
+        return False
+    return True
+
+
 def test_sigterm_ends_a_worker_in_time_while_the_broker_does_not_answer(
     ours: Settings, workers: Workers, kafka: Broker
 ) -> None:
@@ -214,6 +223,8 @@ def test_sigterm_ends_a_worker_in_time_while_the_broker_does_not_answer(
             seconds = stop_seconds(workers, "a")
         finally:
             kafka.resume()
+            # Kafka's controller shuts a silent broker out, and takes it back after a while.
+            wait_until(lambda: answers(ours), 120, "the broker to be back")
     assert seconds < STOP_SECONDS
     start(workers, "b")
     wait_for_end(ours)

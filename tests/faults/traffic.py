@@ -178,6 +178,7 @@ def _internal() -> Activity:
 
 def _record(rng: random.Random, window: int, activity: Activity) -> TrailRecord:
     dedup_id = rng.randbytes(16)
+    event_id, address = dedup_id.hex(), "192.0.2.1"
     return TrailRecord(
         activity=activity,
         dedup_id=dedup_id,
@@ -186,8 +187,9 @@ def _record(rng: random.Random, window: int, activity: Activity) -> TrailRecord:
         initiator_rule="made-up",
         session_name="",
         access_key_id="",
-        fields={
-            "eventID": msgspec.Raw(msgspec.json.encode(dedup_id.hex())),
-            "sourceIPAddress": msgspec.Raw(b'"192.0.2.1"'),
-        },
+        event_id=event_id,
+        event_type="",
+        source_ip_address=address,
+        user_agent="",
+        raw=msgspec.json.encode({"eventID": event_id, "sourceIPAddress": address}),
     )

@@ -133,7 +133,7 @@ async def fails(awaitable: Awaitable[Any]) -> None:
 
 
 def break_writes(owned: OwnedPartition, until: asyncio.Event) -> None:
-    async def write(_: object) -> dict[str, int]:
+    async def write(_: object, __: object) -> dict[str, int]:
         await until.wait()
         raise KafkaTimeoutError("the answer never came")
 

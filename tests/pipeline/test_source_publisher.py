@@ -2,7 +2,6 @@
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from threading import Event, Thread
 from typing import Any
 
@@ -127,7 +126,7 @@ def test_a_record_of_a_megabyte_arrives(there: Settings) -> None:
 
 def test_a_record_no_topic_takes_is_a_dead_letter(there: Settings) -> None:
     with publisher(there) as outlet:
-        outlet.publish(replace(record(), session_name="x" * 3_000_000))
+        outlet.publish(record()._replace(session_name="x" * 3_000_000))
     (message,) = messages(there, DEAD_LETTERS)
     letter = Codecs().decode_dead_letter(message.value or b"")
     assert letter.reason is Reason.TOO_LARGE
