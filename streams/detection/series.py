@@ -1,4 +1,4 @@
-"""The series of a partition, each under a small index that arrays are addressed by."""
+"""What of an activity is watched, and the identity under which a series is stored."""
 
 import msgspec
 
@@ -8,8 +8,6 @@ from streams.errors import StateError
 
 Resolved = tuple[int, int, int]
 """Series index by level: event, initiator, principal; -1 where nothing is watched."""
-
-UNWATCHED: Resolved = (-1, -1, -1)
 
 LEVELS = tuple(Level)
 """Coarsest first."""

@@ -23,15 +23,19 @@ def main() -> None:
 
 
 def _watch_nothing() -> None:
+    from collections.abc import Sequence
+
+    import numpy as np
+
     from streams.agents import fold
     from streams.cloudtrail.record import Activity
-    from streams.detection.series import UNWATCHED, Resolved
+    from streams.detection.tail import Indices
     from streams.detection.watch import Watch
     from streams.state.partition import Partition
 
     class Blind(Watch):
-        def resolve(self, activity: Activity) -> Resolved:  # noqa: ARG002
-            return UNWATCHED
+        def resolve_all(self, activities: Sequence[Activity]) -> Indices:
+            return np.full((len(activities), 3), -1)
 
     # The partition's seam; nothing in the product sets it.
     fold.Partition = functools.partial(Partition, open_watch=Blind)  # type: ignore[misc]
