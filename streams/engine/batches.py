@@ -16,7 +16,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from streams.engine.frames import FrameConnection
-from streams.engine.job import Records
+from streams.engine.job import NO_RECORDS, Records
 from streams.packed import Walk, crc32c, walk
 
 _LENGTH = struct.Struct(">8xi")
@@ -119,7 +119,7 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
             raise CorruptRecordException(f"{self._tp}: a record batch has a wrong CRC")
         start, self._end_offset = self._end_offset, batch.next_offset
         if self._is_left_out(batch):
-            return Records.joined([])
+            return NO_RECORDS
         records = read_batch(batch, self._records.raw, begin)
         # The broker sends whole batches: the first may begin before what was asked for.
         first = int(np.searchsorted(records.offsets, start))

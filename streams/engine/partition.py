@@ -175,9 +175,8 @@ class OwnedPartition:
         """
         async with self._flushing:
             async with self._folding:
-                if self._fold is None or self._spoiled:
-                    return False
-                if self.position == self.committed_position:
+                unmoved = self.position == self.committed_position
+                if self._fold is None or self._spoiled or unmoved:
                     return False
                 output = self._fold.snapshot()
                 position = self.position

@@ -95,7 +95,6 @@ class Runtime:
         self.failure: TrailstreamsError | None = None
         self.ready = False
         self._has_joined = False
-        self._releasing = False
 
     def attach(self, source: Source) -> None:
         """Bind the runtime to its consumer."""
@@ -214,23 +213,22 @@ class Runtime:
         """Flush and close every partition; keep committed state for a quick return."""
         self._revoked = True
         self._has_joined = False
-        self._releasing = True
         self.tell_ready()
         await self._close_all(park=park)
 
     async def _close_all(self, *, park: bool) -> None:
+        # Taken out first: one that fails from now on is closed with the others, not regained; its
+        # next owner may be another worker.
+        owned, self._owned = self._owned, {}
         # What is being opened would be owned after the revocation: two workers would show it.
         await _cancel([*self._opening, *self._lost.values()])
         self._lost.clear()
-        # Taken out first: one whose flush fails now is not to be regained.
-        owned, self._owned = self._owned, {}
         await self._flush_and_tell(owned)
         for partition, parked in zip(
             owned, await _gather([p.close(park=park) for p in owned.values()]), strict=True
         ):
             if parked is not None:
                 self._parked[partition] = parked
-        self._releasing = False
 
     # -- data --------------------------------------------------------------------------------
 
@@ -308,9 +306,7 @@ class Runtime:
     def lose(self, owned: OwnedPartition, why: str) -> None:
         """Forget a partition and read it back: what Kafka holds is the truth, not our memory."""
         partition = owned.partition
-        # One that is released is closed with the others; it would be waited for for ever, if its
-        # next owner is another worker.
-        if self._owned.get(partition) is not owned or self._releasing:
+        if self._owned.get(partition) is not owned:
             return
         logger.warning("partition %d: reading state back: %s", partition, why)
         del self._owned[partition]

@@ -27,6 +27,7 @@ from streams.engine.batches import batch_consumer
 from streams.engine.client import client_config
 from streams.engine.fetch import fetch_chunks
 from streams.engine.job import Chunk
+from streams.engine.meta import REMEDY
 from streams.engine.partition import SourceLog
 from streams.engine.runtime import Runtime
 from streams.errors import StateError
@@ -153,7 +154,7 @@ class Consumer(driver.Consumer):
             self.runtime.fail(
                 StateError(
                     f"position {error} is no longer in the source log: records were deleted "
-                    "before they were counted; see `trailstreams state --help`"
+                    f"before they were counted; {REMEDY}"
                 )
             )
         except self.consumer_stopped_errors:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from streams.engine.client import client_config
 from streams.engine.job import Row
+from streams.engine.meta import REMEDY
 from streams.errors import StateError
 from streams.settings import Settings
 from streams.topics import transactional_id
@@ -103,7 +104,7 @@ class PartitionWriter:
             if 0 <= metadata.offset < known_end:
                 raise StateError(
                     f"{topic}-{self._partition} ended at {known_end} and now at {metadata.offset}: "
-                    "the changelog was lost; see `trailstreams state --help`"
+                    f"the changelog was lost; {REMEDY}"
                 )
         return int(written[-1].offset) + sent[-1][1] + 1 if sent else None
 
