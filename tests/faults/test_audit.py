@@ -1,11 +1,12 @@
 """The auditor sees what it is there for."""
 
 import pytest
+from helpers.anomalies import anomaly
 
 from faults.audit import Difference, Kind, _revisions, _transitions
 from faults.truth import Counted
 from streams.counting.counts import ActivityCount
-from streams.detection.anomaly import Anomaly, Level, Measure, State
+from streams.detection.anomaly import Anomaly, State
 
 TRUTH = Counted(at_close=2, calls=3, first_ms=10, last_ms=30)
 BORN_CLOSED = Counted(at_close=None, calls=3, first_ms=10, last_ms=30)
@@ -40,52 +41,18 @@ def test_every_way_a_row_can_be_amiss_is_told(
     assert kinds(list(_revisions("a row", counts, truth))) == expected
 
 
-def anomaly(state: State, revision: int) -> Anomaly:
-    return Anomaly(
-        anomaly_id="example",
-        type="ApiCallRate",
-        state=state,
-        revision=revision,
-        provisional=False,
-        level=Level.EVENT,
-        measure=Measure.CALLS,
-        parent_id="",
-        account_id="111122223333",
-        region="us-east-1",
-        event_source="s3.amazonaws.com",
-        event_name="GetObject",
-        initiator="",
-        caller_account_id="",
-        principal="",
-        window_start_ms=0,
-        window_end_ms=900_000,
-        baseline_average=1.0,
-        baseline_low=0.0,
-        baseline_high=2.0,
-        baseline_duration_minutes=60,
-        observed_average=9.0,
-        observed_peak=9.0,
-        duration_minutes=15,
-        score=9.0,
-        threshold=6.0,
-        rule_version="ApiCallRate-1",
-        suppressed=False,
-        superseded_by="",
-        attributions=(),
-        evidence=(),
-        sentence="",
-        extra_dollars_per_day=0.0,
-    )
+def change(state: State, revision: int) -> Anomaly:
+    return anomaly(state=state, revision=revision)
 
 
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
-        ([anomaly(State.START, 0), anomaly(State.END, 1)], []),
-        ([anomaly(State.START, 0), anomaly(State.START, 0)], [Kind.REPEATED]),
-        ([anomaly(State.START, 0), anomaly(State.END, 2)], [Kind.WRONG]),
-        ([anomaly(State.END, 0), anomaly(State.END, 1)], [Kind.WRONG]),
-        ([anomaly(State.RETRACTED, 0), anomaly(State.START, 1)], [Kind.WRONG]),
+        ([change(State.START, 0), change(State.END, 1)], []),
+        ([change(State.START, 0), change(State.START, 0)], [Kind.REPEATED]),
+        ([change(State.START, 0), change(State.END, 2)], [Kind.WRONG]),
+        ([change(State.END, 0), change(State.END, 1)], [Kind.WRONG]),
+        ([change(State.RETRACTED, 0), change(State.START, 1)], [Kind.WRONG]),
     ],
 )
 def test_every_transition_of_an_anomaly_may_come_once(

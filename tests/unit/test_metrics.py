@@ -1,20 +1,19 @@
 """The metrics of one process: what is counted, what vanishes with its partition, what is capped."""
 
-import dataclasses
 import shutil
 import subprocess
 from collections.abc import Mapping
 
 import pytest
+from helpers.anomalies import ROLE, anomaly
 from prometheus_client import CollectorRegistry, generate_latest
 
 from streams import metrics as declared
 from streams.cloudtrail.record import Activity
-from streams.detection.anomaly import Anomaly, Attribution, Level, Measure, State
+from streams.detection.anomaly import Anomaly, Attribution, Level, State
 from streams.metrics import ANOMALY_INFO_MAX, METRICS, Metrics, PartitionStatus
 
 NOW = 1_700_000_000.0
-ROLE = "arn:aws:iam::111122223333:role/example"
 
 
 def activity(name: str = "GetMetricData", **changes: str) -> Activity:
@@ -29,45 +28,6 @@ def activity(name: str = "GetMetricData", **changes: str) -> Activity:
         principal=ROLE,
         error_code="",
     )._replace(**changes)
-
-
-def anomaly(**changes: object) -> Anomaly:
-    start = Anomaly(
-        anomaly_id="0" * 32,
-        type="InternalCallRate",
-        state=State.START,
-        revision=0,
-        provisional=False,
-        level=Level.PRINCIPAL,
-        measure=Measure.CALLS,
-        parent_id="",
-        account_id="111122223333",
-        region="eu-central-1",
-        event_source="monitoring.amazonaws.com",
-        event_name="GetMetricData",
-        initiator="internal",
-        caller_account_id="111122223333",
-        principal=ROLE,
-        window_start_ms=1_699_999_800_000,
-        window_end_ms=1_700_000_100_000,
-        baseline_average=1.0,
-        baseline_low=0.0,
-        baseline_high=4.0,
-        baseline_duration_minutes=1440,
-        observed_average=50.0,
-        observed_peak=50.0,
-        duration_minutes=5,
-        score=9.0,
-        threshold=6.0,
-        rule_version="1",
-        suppressed=False,
-        superseded_by="",
-        attributions=(),
-        evidence=(),
-        sentence="GetMetricData was called 50 times a minute, usually 1.",
-        extra_dollars_per_day=1.0,
-    )
-    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
 
 
 class Process:
