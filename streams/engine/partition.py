@@ -95,12 +95,20 @@ class OwnedPartition:
         """Rows the next flush will write, roughly."""
         return self._fold.dirty_rows if self._fold else 0
 
-    async def open(self, log: SourceLog, parked: Parked | None) -> None:
-        """Fence the previous owner, then recover the state, or take the parked one back.
+    async def fence(self) -> None:
+        """Keep the previous owner from writing on; what it committed is what there is.
 
-        Raise StateError where the state contradicts the log or the settings.
+        Raise KafkaError, or TimeoutError where Kafka does not answer.
         """
         await self._writer.start()
+
+    async def open(self, log: SourceLog, parked: Parked | None) -> None:
+        """Recover the state, or take the parked one back.
+
+        `log` was looked at after `fence`: until then the previous owner may go on, past an end
+        that was seen sooner.
+        Raise StateError where the state contradicts the log or the settings.
+        """
         self._topic_id = log.topic_id
         topic = self._job.changelog_topic
         if parked is not None:

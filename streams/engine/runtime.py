@@ -177,6 +177,7 @@ class Runtime:
         started = time.monotonic()
         owned = OwnedPartition(self.settings, self.job, partition)
         try:
+            await owned.fence()
             log = await self.source.source_log(partition)
             self.check_source(log.topic_id)
             await owned.open(log, self._parked.pop(partition, None))

@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from helpers.kafka import create_topics, read_all
 
 from streams.engine.job import Chunk, Output
@@ -68,6 +68,8 @@ class Source:
     def __init__(self) -> None:
         self.is_member = True
         self.unavailable = 0
+        self.log = LOG
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     def positions(self) -> dict[int, int]:
         return {}
@@ -82,7 +84,10 @@ class Source:
         if self.unavailable:
             self.unavailable -= 1
             raise KafkaUnavailableError("no Kafka broker answers")
-        return LOG
+        log = self.log
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return log
 
     async def commit_positions(self, positions: dict[int, int]) -> bool:  # noqa: ARG002
         return self.is_member
@@ -110,6 +115,7 @@ def topics(settings: Settings) -> Settings:
 async def opened(settings: Settings) -> AsyncIterator[OwnedPartition]:
     owned = OwnedPartition(settings, Job(settings), 0)
     try:
+        await owned.fence()
         await owned.open(LOG, None)
         yield owned
     finally:
@@ -287,3 +293,23 @@ def test_a_broker_that_is_away_while_a_partition_is_opened_is_waited_for(topics:
             assert runtime.failure is None
 
     run(scenario)
+
+
+def test_an_owner_may_go_on_until_it_is_fenced(topics: Settings) -> None:
+    async def scenario() -> None:
+        async with opened(topics) as other, running(topics) as (runtime, source):
+
+            async def go_on() -> None:
+                with suppress(KafkaError):
+                    await other.process(chunk(0))
+                    await other.flush()
+
+            # The log grows to 10 after it was looked at, and its owner counts what is new.
+            source.log = SourceLog(start=0, end=0, topic_id="the-topic", group_offset=None)
+            source.meanwhile = go_on
+            runtime.granted()
+            await runtime.open([0])
+            assert runtime.owned[0].position == 0
+
+    run(scenario)
+    assert position(topics) == 0
