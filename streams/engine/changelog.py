@@ -18,7 +18,7 @@ class Contents:
 
     end: int
     """Last stable offset: where the next committed record will stand, or after it."""
-    rows: dict[bytes, bytes] = field(default_factory=dict)
+    rows: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     records: int = 0
     """Records read, replaced ones included."""
 
@@ -58,14 +58,15 @@ async def read_changelog(settings: Settings, topic: str, partition: int) -> Cont
 
 
 def _apply(records: Records, contents: Contents) -> None:
-    pairs = list(zip(records.keys, records.values, strict=True))
-    contents.records += len(pairs)
-    # One call for all, and a second look where some delete: deletions are few.
+    keys, values = list(records.keys), list(records.values)
+    contents.records += len(keys)
     rows = contents.rows
-    rows.update(pairs)  # type: ignore[arg-type]  # no key is None, and no value will be
-    for key in [key for key, value in pairs if value is None]:
-        if rows.get(key, b"") is None:  # type: ignore[arg-type]
-            del rows[key]  # type: ignore[arg-type]
+    rows.update(zip(keys, values, strict=True))  # type: ignore[arg-type]  # no key is None
+    # A second look where some delete: most fetches delete nothing.
+    if None in values:
+        for key in [key for key, value in zip(keys, values, strict=True) if value is None]:
+            if rows.get(key, b"") is None:  # type: ignore[arg-type]
+                del rows[key]  # type: ignore[arg-type]
 
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:

@@ -96,6 +96,35 @@ walk(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Make the strings of one column, for who needs objects after all. */
+static PyObject *
+strings(PyObject *module, PyObject *args)
+{
+    Py_buffer buffer, at, size;
+    if (!PyArg_ParseTuple(args, "y*y*y*", &buffer, &at, &size))
+        return NULL;
+    const int64_t *places = at.buf, *sizes = size.buf;
+    Py_ssize_t count = at.len / (Py_ssize_t)sizeof(int64_t);
+    PyObject *list = size.len == at.len ? PyList_New(count) : NULL;
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        PyObject *string = NULL;
+        if (sizes[i] < 0)
+            string = Py_NewRef(Py_None);
+        else if (0 <= places[i] && places[i] <= buffer.len && sizes[i] <= buffer.len - places[i])
+            string = PyBytes_FromStringAndSize((char *)buffer.buf + places[i], sizes[i]);
+        if (string == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, string);
+    }
+    PyBuffer_Release(&buffer);
+    PyBuffer_Release(&at);
+    PyBuffer_Release(&size);
+    if (list == NULL && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "expected int64 columns of places within the buffer");
+    return list;
+}
+
 /* CRC-32C by the processor's own instruction, where there is one; batches carry it (KIP-98). */
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAS_CRC32C __builtin_cpu_supports("sse4.2")
@@ -366,6 +395,8 @@ static PyType_Spec KeyTable_spec = {
 static PyMethodDef functions[] = {
     {"walk", walk, METH_VARARGS,
      "walk(buffer, start, count, out): read count records from start on into 6 int64 columns."},
+    {"strings", strings, METH_VARARGS,
+     "strings(buffer, at, size): list of the packed strings, None where a size is below 0."},
     {"crc32c", crc32c, METH_VARARGS,
      "crc32c(buffer, start, end): CRC-32C of a range; ValueError where has_crc32c is false."},
     {NULL, NULL, 0, NULL},

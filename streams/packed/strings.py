@@ -9,6 +9,21 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 
 
+def _listed(buffer: bytes, at: Integers, size: Integers) -> list[bytes | None]:
+    """Return the strings at these places, None where a size is below 0."""
+    ends = (at + size).tolist()
+    return [
+        None if end < begin else buffer[begin:end]
+        for begin, end in zip(at.tolist(), ends, strict=True)
+    ]
+
+
+try:
+    from streams.packed._native import strings as _strings
+except ImportError:
+    _strings = _listed
+
+
 class Packed(Sequence[bytes | None]):
     """Byte strings as places in one buffer; a string is made only when it is asked for.
 
@@ -36,10 +51,8 @@ class Packed(Sequence[bytes | None]):
         return None if size < 0 else self.buffer[at : at + size]
 
     def __iter__(self) -> Iterator[bytes | None]:
-        buffer, places = self.buffer, self.at.tolist()
-        ends = (self.at + self.size).tolist()
         return iter(
-            [None if end < at else buffer[at:end] for at, end in zip(places, ends, strict=True)]
+            _strings(self.buffer, np.ascontiguousarray(self.at), np.ascontiguousarray(self.size))
         )
 
     def heads(self, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.packed import Packed, join, pack, pure, take
+from streams.packed.strings import _listed
 
 native = pytest.importorskip(
     "streams.packed.native", reason="streams/packed was installed without a compiler"
@@ -19,7 +20,8 @@ STRINGS = st.lists(st.none() | st.binary(max_size=40))
 @given(STRINGS)
 def test_packed_strings_are_the_strings(strings: list[bytes | None]) -> None:
     packed = pack(strings)
-    assert list(packed) == strings
+    assert list(packed) == _listed(packed.buffer, packed.at, packed.size) == strings
+    assert list(packed[::2]) == strings[::2]
     assert [packed[at] for at in range(len(packed))] == strings
     assert list(packed[1:]) == strings[1:]
     assert pack(packed) is packed
@@ -89,8 +91,11 @@ def test_keys_of_different_lengths_with_equal_zeros_are_different() -> None:
 def test_places_outside_the_buffer_are_refused() -> None:
     keys = native.KeyTable()
     for at, size in [(-1, 1), (4, 1), (0, 4), (3, 1 << 62)]:
+        outside = Packed(b"abc", np.array([at]), np.array([size]))
         with pytest.raises(ValueError, match="within the buffer"):
-            keys.find(Packed(b"abc", np.array([at]), np.array([size])))
+            keys.find(outside)
+        with pytest.raises(ValueError, match="within the buffer"):
+            list(outside)
     with pytest.raises(TypeError):
         keys.get("text")
 
