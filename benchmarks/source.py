@@ -167,9 +167,12 @@ def produce(settings: Settings, messages: Sequence[tuple[bytes, int, bytes]]) ->
             failed.append(error)
 
     for number, (key, partition, value) in enumerate(messages):
-        while len(producer) > 40_000:
-            producer.poll(0.1)
-        producer.produce(topic, value, key, partition, on_delivery=delivered)
+        while True:
+            try:
+                producer.produce(topic, value, key, partition, on_delivery=delivered)
+                break
+            except BufferError:
+                producer.poll(0.1)
         if number % 256 == 0:
             producer.poll(0)
         yield

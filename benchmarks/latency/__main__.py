@@ -9,16 +9,11 @@ is in.
 import argparse
 import gzip
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +22,9 @@ from typing import Self
 
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.results import DIRECTORY, Result, write
+from benchmarks.results import Result, write
+from benchmarks.workers import events_counted, when, worker
 from streams import topics
 from streams.broker import Broker
 from streams.broker.probe import free_port
@@ -38,7 +33,7 @@ from streams.connectors import running
 from streams.connectors.files import FilesOptions
 from streams.connectors.registry import SOURCES
 from streams.metrics import Metrics
-from streams.settings import PREFIX, Settings, environment, load_settings
+from streams.settings import Settings, load_settings
 
 FILES = 120
 PERIOD_SECONDS = 1.0
@@ -46,8 +41,6 @@ PROBE_EVENTS = 1_600
 """Of one account's GetMetricData by AWS itself: the shipped limit is 1,500 a window."""
 BACKGROUND_EVENTS = 1_000
 BACKGROUND_CALLERS = 200
-PATIENCE_SECONDS = 60.0
-POLL_SECONDS = 0.02
 GOAL_SECONDS = 3.0
 _FIRST_ACCOUNT = 111_122_220_000
 _BACKGROUND_ACCOUNT = "111122223333"
@@ -59,7 +52,6 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=FILES, help="how many files land")
     arguments = parser.parse_args()
     began = time.monotonic()
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
     with Broker() as broker, tempfile.TemporaryDirectory() as folder:
         settings = load_settings(
             {},
@@ -69,7 +61,7 @@ def main() -> None:
             metrics_port=free_port(),
         )
         topics.apply(settings)
-        with _worker(settings), _Alarms(settings) as alarms:
+        with worker(settings, "latency-worker"), _Alarms(settings) as alarms:
             samples = _land_files(settings, Path(folder), arguments.files, alarms)
     seconds = time.monotonic() - began
     results = list(_results(samples))
@@ -127,8 +119,11 @@ def _land_files(settings: Settings, folder: Path, files: int, alarms: "_Alarms")
         landed = time.monotonic()
         _publish(settings, path)
         published = time.monotonic()
-        counted = _when(lambda account=account: _counted(settings, account) == PROBE_EVENTS)
-        _when(lambda account=account: account in alarms.heard)
+        counted = when(
+            lambda account=account: events_counted(settings, account) == PROBE_EVENTS,
+            f"{path.name} to be counted",
+        )
+        when(lambda account=account: account in alarms.heard, f"{path.name} to be flagged")
         samples.append(
             Sample(
                 published=published - landed,
@@ -138,16 +133,6 @@ def _land_files(settings: Settings, folder: Path, files: int, alarms: "_Alarms")
         )
         time.sleep(max(0.0, began + PERIOD_SECONDS - time.monotonic()))
     return samples
-
-
-def _when(condition: Callable[[], bool]) -> float:
-    """Return when the condition was first seen to hold."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"error: a file was not counted within {PATIENCE_SECONDS:.0f} s")
-        time.sleep(POLL_SECONDS)
-    return time.monotonic()
 
 
 # What lands.
@@ -211,22 +196,6 @@ def _publish(settings: Settings, path: Path) -> None:
 # What is seen of it.
 
 
-def _counted(settings: Settings, account: str) -> float:
-    address = f"http://127.0.0.1:{settings.metrics_port}/metrics"
-    with urllib.request.urlopen(address, timeout=10) as answer:
-        text = answer.read().decode()
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(_lines_with(text, account))
-        for sample in family.samples
-        if sample.name == "trailstreams_events_total"
-    )
-
-
-def _lines_with(text: str, account: str) -> str:
-    return "".join(f"{line}\n" for line in text.splitlines() if account in line)
-
-
 class _Alarms:
     """Hears every committed anomaly: when each account's first one came."""
 
@@ -264,36 +233,6 @@ class _Alarms:
                 account = codecs.decode_anomaly(message.value()).series.account_id
                 self.heard.setdefault(account, time.monotonic())
         consumer.close()
-
-
-@contextmanager
-def _worker(settings: Settings) -> Iterator[None]:
-    """Run a worker; come back when it is ready."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    with (DIRECTORY / "latency-worker.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streams", "worker"],
-            env=clean | environment(settings),
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        _when(lambda: _ready(settings))
-        yield
-        process.terminate()
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _ready(settings: Settings) -> bool:
-    address = f"http://127.0.0.1:{settings.metrics_port}/readyz"
-    try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

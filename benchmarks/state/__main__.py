@@ -16,11 +16,13 @@ PARTS = (
     ("fold", USUAL.name),
     ("fold", HARD.name),
     ("recovery",),
+    ("takeover",),
 )
 REMARKS = (
     "Each part runs in a process of its own.",
     "Bytes are growth of the resident set: rows, keys, event ids and watched series together.",
     "Recovery reads a changelog of a real broker, read_committed, on one core.",
+    "Takeover: two workers, one partition; its owner is told to end while events keep coming.",
 )
 
 
