@@ -120,7 +120,7 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         start, self._end_offset = self._end_offset, batch.next_offset
         if self._is_left_out(batch):
             return NO_RECORDS
-        records = read_batch(batch, self._records.raw, begin)
+        records = read_batch(batch, self._records.raw, begin, self._records.at)
         # The broker sends whole batches: the first may begin before what was asked for.
         first = int(np.searchsorted(records.offsets, start))
         return records[first:] if first else records
@@ -142,9 +142,9 @@ def _is_intact(batch: DefaultRecordBatch, raw: bytes, begin: int, end: int) -> b
     return bool(crc32c(raw, begin + _CRC_COVERS_FROM, end) == batch.crc)
 
 
-def read_batch(batch: DefaultRecordBatch, raw: bytes, begin: int) -> Records:
-    """Return the records of a batch that begins at `begin` of `raw`, its header included."""
-    return _read_listed(batch) if walk is None else _read_packed(walk, batch, raw, begin)
+def read_batch(batch: DefaultRecordBatch, raw: bytes, begin: int, end: int) -> Records:
+    """Return the records of the batch that is `raw[begin:end]`, its header included."""
+    return _read_listed(batch) if walk is None else _read_packed(walk, batch, raw, begin, end)
 
 
 def _read_listed(batch: DefaultRecordBatch) -> Records:
@@ -157,12 +157,12 @@ def _read_listed(batch: DefaultRecordBatch) -> Records:
     )
 
 
-def _read_packed(walk: Walk, batch: DefaultRecordBatch, raw: bytes, begin: int) -> Records:
+def _read_packed(
+    walk: Walk, batch: DefaultRecordBatch, raw: bytes, begin: int, end: int
+) -> Records:
     buffer, start = raw, begin + _HEADER_BYTES
     (count,) = _COUNT.unpack_from(raw, begin)
     if batch.compression_type != DefaultRecordBatch.CODEC_NONE:
-        (length,) = _LENGTH.unpack_from(raw, begin)
-        end = begin + _LENGTH.size + length
         buffer, start = _DECODERS[batch.compression_type](raw[start:end]), 0
     try:
         offsets, timestamps_ms, keys, values = walk(buffer, start, count)

@@ -36,8 +36,8 @@ from streams.agents.count import WAITING_CHUNKS
 from streams.broker import Broker
 from streams.broker.probe import free_port
 from streams.cloudtrail.record import Activity
+from streams.engine.consumer_thread import MAX_CHUNK_RECORDS, MAX_PARTITION_FETCH_BYTES
 from streams.engine.runtime import DIRTY_CAP
-from streams.engine.transport import MAX_CHUNK_RECORDS, MAX_PARTITION_FETCH_BYTES
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, apply
 

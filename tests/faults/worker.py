@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer  # noqa: E402
 from faults.orders import Moment, Obedience  # noqa: E402
 from faults.timing import quick_deaths  # noqa: E402
 from streams.cli import main  # noqa: E402
-from streams.engine import transport, writer  # noqa: E402
+from streams.engine import consumer_thread, writer  # noqa: E402
 
 
 def obey(obedience: Obedience) -> None:
@@ -56,7 +56,7 @@ if __name__ == "__main__":
     obey(Obedience(Path(os.environ["FAULTS_ORDERS"])))
     writer.TRANSACTION_TIMEOUT_SECONDS = int(os.environ["FAULTS_TRANSACTION_SECONDS"])
     # Small chunks: more ends of chunks for a fault to fall between.
-    transport.MAX_CHUNK_RECORDS = 200
+    consumer_thread.MAX_CHUNK_RECORDS = 200
     sys.argv[1:] = ["worker"]
     with quick_deaths():
         main()

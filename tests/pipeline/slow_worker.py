@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from streams.agents.fold import CountingFold
 from streams.agents.job import CountingJob
 from streams.cli import main
-from streams.engine import transport
+from streams.engine import consumer_thread
 from streams.engine.job import Chunk
 
 CHUNK_RECORDS = 40
@@ -33,7 +33,7 @@ def open_slowly(self: CountingJob, partition: int, rows: Mapping[bytes, bytes]) 
 
 
 if __name__ == "__main__":
-    transport.MAX_CHUNK_RECORDS = CHUNK_RECORDS
+    consumer_thread.MAX_CHUNK_RECORDS = CHUNK_RECORDS
     CountingFold.fold = fold  # type: ignore[method-assign]
     CountingJob.open = open_slowly  # type: ignore[method-assign]
     main()

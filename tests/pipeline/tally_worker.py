@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from streams.app import create_app, run_until_stopped
-from streams.engine import transport
+from streams.engine import consumer_thread
 from streams.engine.job import Chunk, Output
 from streams.engine.runtime import Runtime
 from streams.settings import Settings, load_settings
@@ -78,7 +78,7 @@ class TallyJob:
 
 
 # Small, so that a delay before each leaves time to do something to the worker in between.
-transport.MAX_CHUNK_RECORDS = 1_000
+consumer_thread.MAX_CHUNK_RECORDS = 1_000
 
 
 async def main() -> None:
