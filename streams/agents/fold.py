@@ -22,12 +22,11 @@ from streams.engine.job import Chunk, Output, Record
 from streams.errors import StateError
 from streams.metrics import Metrics, PartitionStatus
 from streams.settings import Settings
+from streams.state.keys import UNREADABLE
 from streams.state.partition import Partition, PartitionConfig
 from streams.state.snapshot import CountRow, Snapshot
 from streams.topics import TopicNames
 
-UNREADABLE = Activity("", "", "trailstreams.unreadable", "", "", "none", "", "", "")
-"""Stands for a key that cannot be read; `none` is never counted."""
 SOURCE_ID = "worker"
 """What dead letters of a worker name as their source."""
 
@@ -65,7 +64,6 @@ class CountingFold:
         self._codecs = codecs
         self._topics = TopicNames.of(settings)
         self._metrics = metrics
-        self._unreadable_keys: set[bytes] = set()
         self._dead_letters: list[tuple[bytes, bytes]] = []
         self._oldest: list[tuple[int, int]] = []
         self._records = 0
@@ -86,20 +84,18 @@ class CountingFold:
         if not len(records):
             return
         leading = self._codecs.columns(records.values)
-        bad = set(leading.bad)
-        if bad:
-            good = np.array([at for at in range(len(records)) if at not in bad], np.int64)
+        rejected = [records.at(at) for at in leading.bad]
+        if rejected:
+            good = np.delete(np.arange(len(records)), leading.bad)
             records = records.take(good)
             leading = leading._replace(ids=leading.ids[good], times_ms=leading.times_ms[good])
         appended_ms = records.timestamps_ms
         yield from self._state.fold(records.keys, leading.ids, leading.times_ms, appended_ms)
         for at, series in self._state.evidence_wanted:
             self._sample(records.at(at), series)
-        if self._unreadable_keys:
-            keys = chunk.records.keys
-            bad |= {at for at, key in enumerate(keys) if self._is_unreadable(key)}
-        for at in sorted(bad):
-            self._reject(chunk.records.at(at))
+        rejected += [records.at(at) for at in self._state.unreadable]
+        for record in sorted(rejected):
+            self._reject(record)
         self._records += len(chunk.records)
         if len(records):
             self._oldest.append((int(leading.times_ms.min()), int(appended_ms.min())))
@@ -182,7 +178,6 @@ class CountingFold:
             body = raw[header_length(raw) :]
             activity = decode_activity(body)
         except (CodecError, TypeError):
-            self._unreadable_keys.add(raw)
             return b"", UNREADABLE
         if activity.event_source != PROGRESS_EVENT_SOURCE:
             self._check_partition(activity)
@@ -214,9 +209,6 @@ class CountingFold:
         self._state.watch.add_sample(
             series, evidence, _text(decoded, "userAgent"), _text(decoded, "sourceIPAddress")
         )
-
-    def _is_unreadable(self, key: bytes | None) -> bool:
-        return (key or b"") in self._unreadable_keys
 
     def _reject(self, record: Record) -> None:
         origin = Origin(f"{self._topics.records}/{self._number}", record[0])

@@ -15,13 +15,16 @@ from streams.packed import KeyTable, Strings, take
 
 KeyDecoder = Callable[[bytes], tuple[bytes, Activity]]
 """Raw record key to (Avro body, Activity); the body is the end of the raw key. Raises StateError
-where the key belongs to another partition."""
+where the key belongs to another partition, and gives UNREADABLE for what is no key."""
 
 BodyDecoder = Callable[[bytes], Activity]
 """Avro body of a key, as the changelog holds it, to Activity."""
 
 Resolve = Callable[[Sequence[Activity]], Integers]
 """Activities to the series of each on three levels, in rows."""
+
+UNREADABLE = Activity("", "", "trailstreams.unreadable", "", "", "none", "", "", "")
+"""Stands for a key that cannot be read."""
 
 UNRESOLVED = -2
 _NONE: Integers = np.zeros(0, dtype=np.int64)
@@ -35,6 +38,7 @@ class Kind(IntEnum):
     IGNORED = 1
     """Stored in the topic, never counted: corrections."""
     PROGRESS = 2
+    UNREADABLE = 3
 
 
 class Keys:
@@ -263,4 +267,6 @@ class Keys:
 def _kind(activity: Activity) -> Kind:
     if activity.event_source == PROGRESS_EVENT_SOURCE:
         return Kind.PROGRESS
+    if activity == UNREADABLE:
+        return Kind.UNREADABLE
     return Kind.IGNORED if activity.initiator in _UNCOUNTED_INITIATORS else Kind.COUNTED

@@ -71,6 +71,8 @@ class Partition:
         self.watch = open_watch(config.watch, restored.detection_rows)
         self.evidence_wanted: list[tuple[int, int]] = []
         """Positions in the last chunk, and series, of events that open anomalies want to see."""
+        self.unreadable: list[int] = []
+        """Positions in the last chunk of records whose key cannot be read."""
         self._anomalies_open = bool(self.watch.open)
         for _ in self._sum_again(self._open_windows()):
             pass
@@ -101,9 +103,11 @@ class Partition:
         only. Raises what the key decoder raises.
         """
         numbers = self._keys.lookup(keys)
+        kinds = self._keys.kind[numbers]
+        self.unreadable = np.flatnonzero(kinds == Kind.UNREADABLE).tolist()
         self.evidence_wanted = []
         begin = 0
-        for at in np.flatnonzero(self._keys.kind[numbers] == Kind.PROGRESS).tolist():
+        for at in np.flatnonzero(kinds == Kind.PROGRESS).tolist():
             instance_id = self._keys.instance_id(int(numbers[at]))
             watermark_ms = self._watermark.observe(
                 instance_id, int(times_ms[at]), int(append_ms[at])

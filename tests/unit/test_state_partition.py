@@ -12,6 +12,7 @@ from streams.codecs import decode_activity, encode_activity
 from streams.counting.deferred import Deferred
 from streams.detection.watch import Watch, WatchConfig
 from streams.errors import StateError
+from streams.state.keys import UNREADABLE
 from streams.state.layout import META_KEY, RowType
 from streams.state.partition import Partition, PartitionConfig
 from streams.state.snapshot import Snapshot
@@ -257,15 +258,22 @@ def test_a_shorter_amendment_horizon_purges_at_the_next_progress() -> None:
     assert list(apply(changelog, restored.snapshot())) == [META_KEY]
 
 
-def test_records_that_are_never_counted_may_have_any_key() -> None:
-    def decode(_raw: bytes | None) -> tuple[bytes, Activity]:
-        return b"", PROGRESS._replace(event_source="trailstreams.unreadable")
+def test_records_whose_key_cannot_be_read_are_named_and_not_counted() -> None:
+    def decode(raw: bytes) -> tuple[bytes, Activity]:
+        return decode_key(raw) if raw.startswith(HEADER) else (b"", UNREADABLE)
 
     state = partition(decode=decode)
-    times = np.array([1, 2], dtype=np.int64)
-    for _ in state.fold([None, b"x" * 1000], times.astype(np.uint64), times, [0, 0]):  # type: ignore[list-item]
-        pass
-    assert not state.snapshot().increments.events
+    good = HEADER + encode_activity(call())
+    times = np.arange(4)
+    for _ in range(2):
+        keys = [good, None, b"x" * 1000, good]
+        for _ in state.fold(keys, times.astype(np.uint64), times, [0] * 4):
+            pass
+        assert state.unreadable == [1, 2]
+        times = times + 4
+    fold(state, (call(), 8))
+    assert state.unreadable == []
+    assert sum(state.snapshot().increments.events.values()) == 5
 
 
 def test_a_record_of_another_partition_stops_the_fold() -> None:
