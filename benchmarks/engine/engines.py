@@ -109,7 +109,7 @@ def kafka_streams(guarantee: str, **overrides: str) -> Callable[[Place], list[st
 _JAVA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 KAFKA_STREAMS = {
     "cache": "true",
-    "heap": "2g",
+    "heap": "4g",
     "gc": "-XX:+UseSerialGC",
     "auto.offset.reset": "earliest",
     "statestore.cache.max.bytes": str(256 << 20),
