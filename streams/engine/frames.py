@@ -8,6 +8,7 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import Callable
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import conn
@@ -24,7 +25,7 @@ class Frames(asyncio.BufferedProtocol):
     def __init__(self, before: asyncio.Protocol, wake: Callable[[], None]) -> None:
         self._before = before
         self._wake = wake
-        self.ready: deque[bytearray] = deque()
+        self.ready: deque[BytesIO] = deque()
         """Whole frames, oldest first."""
         self._reads_length = True
         self._expect(_SIZE.size)
@@ -36,15 +37,15 @@ class Frames(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take note of bytes that have come."""
         self._filled += nbytes
-        if self._filled < len(self._buffer):
+        if self._filled < len(self._view):
             return
-        buffer, self._reads_length = self._buffer, not self._reads_length
+        frame, self._reads_length = self._frame, not self._reads_length
         if self._reads_length:
-            self.ready.append(buffer)
+            self.ready.append(frame)
             self._wake()
             self._expect(_SIZE.size)
         else:
-            self._expect(_SIZE.unpack(buffer)[0])
+            self._expect(_SIZE.unpack(self._view)[0])
 
     def eof_received(self) -> bool | None:
         """Pass it on."""
@@ -66,8 +67,10 @@ class Frames(asyncio.BufferedProtocol):
         self._before.resume_writing()
 
     def _expect(self, size: int) -> None:
-        self._buffer = bytearray(size)
-        self._view = memoryview(self._buffer)
+        # Filled in place: `getvalue` copies nothing once no view of it is left, and aiokafka's
+        # own BytesIO copies no `bytes`.
+        self._frame = BytesIO(bytes(size))
+        self._view = self._frame.getbuffer()
         self._filled = 0
 
 
@@ -98,5 +101,5 @@ class FrameConnection(conn.AIOKafkaConnection):  # type: ignore[misc]  # aiokafk
             self = self_ref()
             if self is None:
                 return
-            self._handle_frame(frames.ready.popleft())
+            self._handle_frame(frames.ready.popleft().getvalue())
             del self

@@ -96,6 +96,56 @@ walk(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Lines of a fetch are far from the processor: ask for those of a string before its turn. */
+enum { AHEAD = 16, LINE = 64 };
+
+static void
+prefetch(const char *bytes, int64_t size)
+{
+#if defined(__GNUC__)
+    for (int64_t line = 0; line < size; line += LINE)
+        __builtin_prefetch(bytes + line);
+#endif
+}
+
+static void
+prefetch_string(const Py_buffer *buffer, int64_t at, int64_t size)
+{
+    if (0 <= at && at <= buffer->len && size <= buffer->len - at)
+        prefetch((char *)buffer->buf + at, size);
+}
+
+/* Copy the first bytes of each string of one column; rows of shorter ones are left as they are. */
+static PyObject *
+heads(PyObject *module, PyObject *args)
+{
+    Py_buffer buffer, at, size, out;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*", &buffer, &at, &size, &out))
+        return NULL;
+    const int64_t *places = at.buf, *sizes = size.buf;
+    Py_ssize_t count = at.len / (Py_ssize_t)sizeof(int64_t), done = 0;
+    Py_ssize_t width = count ? out.len / count : 0;
+    int good = size.len == at.len && out.len == count * width;
+    for (; good && done < count; done++) {
+        if (done + AHEAD < count)
+            prefetch_string(&buffer, places[done + AHEAD], width);
+        if (sizes[done] < width)
+            continue;
+        good = 0 <= places[done] && places[done] <= buffer.len &&
+               sizes[done] <= buffer.len - places[done];
+        if (good)
+            memcpy((char *)out.buf + done * width, (char *)buffer.buf + places[done],
+                   (size_t)width);
+    }
+    PyBuffer_Release(&buffer);
+    PyBuffer_Release(&at);
+    PyBuffer_Release(&size);
+    PyBuffer_Release(&out);
+    if (!good)
+        return PyErr_Format(PyExc_ValueError, "expected int64 columns of places within the buffer");
+    Py_RETURN_NONE;
+}
+
 /* Make the strings of one column, for who needs objects after all. */
 static PyObject *
 strings(PyObject *module, PyObject *args)
@@ -189,7 +239,7 @@ typedef struct {
     uint64_t seed;
 } KeyTable;
 
-enum { LEAST_PLACES = 1024, AHEAD = 16 };
+enum { LEAST_PLACES = 1024 };
 
 static uint32_t
 hash_bytes(const char *bytes, Py_ssize_t size, uint64_t seed)
@@ -339,6 +389,8 @@ KeyTable_find(PyObject *object, PyObject *args)
     for (Py_ssize_t first = 0; good && first < count; first += AHEAD) {
         Py_ssize_t end = first + AHEAD < count ? first + AHEAD : count;
         uint32_t hashes[AHEAD];
+        for (Py_ssize_t i = end; i < count && i < end + AHEAD; i++)
+            prefetch_string(&buffer, places[i], sizes[i]);
         for (Py_ssize_t i = first; i < end; i++) {
             Py_ssize_t length = sizes[i] < 0 ? 0 : (Py_ssize_t)sizes[i];
             if (places[i] < 0 || places[i] > buffer.len || length > buffer.len - places[i]) {
@@ -346,9 +398,7 @@ KeyTable_find(PyObject *object, PyObject *args)
                 break;
             }
             hashes[i - first] = hash_bytes((char *)buffer.buf + places[i], length, self->seed);
-#if defined(__GNUC__)
-            __builtin_prefetch(&self->entries[hashes[i - first] & self->mask]);
-#endif
+            prefetch((char *)&self->entries[hashes[i - first] & self->mask], sizeof(Entry));
         }
         for (Py_ssize_t i = first; good && i < end; i++)
             numbers[i] = number_of(self, (char *)buffer.buf + places[i],
@@ -395,6 +445,8 @@ static PyType_Spec KeyTable_spec = {
 static PyMethodDef functions[] = {
     {"walk", walk, METH_VARARGS,
      "walk(buffer, start, count, out): read count records from start on into 6 int64 columns."},
+    {"heads", heads, METH_VARARGS,
+     "heads(buffer, at, size, out): copy the first bytes of each string that has a row's width."},
     {"strings", strings, METH_VARARGS,
      "strings(buffer, at, size): list of the packed strings, None where a size is below 0."},
     {"crc32c", crc32c, METH_VARARGS,

@@ -54,7 +54,5 @@ class KeyTable:
         """Return the number of each key, -1 where it has none."""
         packed = pack(keys)
         numbers = np.empty(len(packed), np.int64)
-        # Columns of a walk are contiguous already; a selection of them need not be.
-        at, size = np.ascontiguousarray(packed.at), np.ascontiguousarray(packed.size)
-        self._table.find(packed.buffer, at, size, numbers)
+        self._table.find(packed.buffer, *packed.places(), numbers)
         return numbers

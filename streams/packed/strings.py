@@ -18,10 +18,20 @@ def _listed(buffer: bytes, at: Integers, size: Integers) -> list[bytes | None]:
     ]
 
 
+def _cut(buffer: bytes, at: Integers, size: Integers, out: npt.NDArray[np.uint8]) -> None:
+    """Copy the first bytes of each string into its row, of those that have so many."""
+    whole = np.flatnonzero(size >= out.shape[1])
+    if len(whole):
+        every = np.frombuffer(buffer, np.uint8)
+        windows = np.lib.stride_tricks.sliding_window_view(every, out.shape[1])
+        out[whole] = windows[at[whole]]
+
+
 try:
+    from streams.packed._native import heads as _heads
     from streams.packed._native import strings as _strings
 except ImportError:
-    _strings = _listed
+    _heads, _strings = _cut, _listed
 
 
 class Packed(Sequence[bytes | None]):
@@ -51,21 +61,20 @@ class Packed(Sequence[bytes | None]):
         return None if size < 0 else self.buffer[at : at + size]
 
     def __iter__(self) -> Iterator[bytes | None]:
-        return iter(
-            _strings(self.buffer, np.ascontiguousarray(self.at), np.ascontiguousarray(self.size))
-        )
+        return iter(_strings(self.buffer, *self.places()))
 
     def heads(self, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:
         """Return the first `size` bytes of each string as a row, and which strings have so many.
 
-        Rows of shorter strings hold whatever follows them in the buffer.
+        Rows of shorter strings are zeros.
         """
-        if len(self.buffer) < size:
-            return np.zeros((len(self), size), np.uint8), np.zeros(0, np.intp)
-        bytes_ = np.frombuffer(self.buffer, np.uint8)
-        windows = np.lib.stride_tricks.sliding_window_view(bytes_, size)
-        rows = windows[np.minimum(self.at, len(windows) - 1)]
+        rows = np.zeros((len(self), size), np.uint8)
+        _heads(self.buffer, *self.places(), rows)
         return rows, np.flatnonzero(self.size >= size)
+
+    def places(self) -> tuple[Integers, Integers]:
+        """Return `at` and `size` as C reads them: a selection of a walk's may have gaps."""
+        return np.ascontiguousarray(self.at), np.ascontiguousarray(self.size)
 
 
 Strings = Sequence[bytes | None]

@@ -26,7 +26,7 @@ async def received(serve: Serve, count: int) -> list[bytes]:
         await changed.wait()
     transport.close()
     server.close()
-    return [bytes(frame) for frame in frames.ready]
+    return [frame.getvalue() for frame in frames.ready]
 
 
 def framed(*bodies: bytes) -> bytes:

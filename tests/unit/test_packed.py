@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.packed import Packed, join, pack, pure, take
-from streams.packed.strings import _listed
+from streams.packed.strings import _cut, _listed
 
 native = pytest.importorskip(
     "streams.packed.native", reason="streams/packed was installed without a compiler"
@@ -48,7 +48,11 @@ def test_joining_packed_listed_and_mixed_strings_is_the_same(
 
 @given(st.lists(st.binary(max_size=12)), st.integers(1, 12))
 def test_heads_are_the_beginnings_of_those_long_enough(strings: list[bytes], size: int) -> None:
-    rows, whole = pack(strings).heads(size)
+    packed = pack(strings)
+    rows, whole = packed.heads(size)
+    in_numpy = np.zeros_like(rows)
+    _cut(packed.buffer, packed.at, packed.size, in_numpy)
+    assert (rows == in_numpy).all()
     assert rows.shape == (len(strings), size)
     assert whole.tolist() == [at for at, string in enumerate(strings) if len(string) >= size]
     assert [rows[at].tobytes() for at in whole] == [strings[at][:size] for at in whole]
@@ -96,6 +100,8 @@ def test_places_outside_the_buffer_are_refused() -> None:
             keys.find(outside)
         with pytest.raises(ValueError, match="within the buffer"):
             list(outside)
+        with pytest.raises(ValueError, match="within the buffer"):
+            outside.heads(1)
     with pytest.raises(TypeError):
         keys.get("text")
 
