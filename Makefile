@@ -49,7 +49,7 @@ bench: $(READY) ## Measure all, or BENCH=engine only, and write docs/performance
 	"$(BIN)/python" -m benchmarks $(BENCH) -- $(ARGS)
 
 soak: $(READY) ## Hold a worker under load for half an hour and look at its memory
-	PYTHONPATH=tests "$(BIN)/python" tests/faults/soak.py $(ARGS)
+	@PYTHONPATH=tests "$(BIN)/python" -m faults.soak $(ARGS)
 
 # The tests fail instead of being skipped where CI is true and a tool is absent.
 ci: export CI := true
