@@ -16,6 +16,6 @@ def test_make_starts_it(target: str) -> None:
     )  # fmt: skip
     command = said.stdout.splitlines()[-1]
     started = subprocess.run(
-        command, cwd=ROOT, check=False, shell=True, capture_output=True, text=True
+        ["sh", "-c", command], cwd=ROOT, check=False, capture_output=True, text=True
     )
     assert started.stdout.startswith("usage: "), started.stderr
