@@ -39,7 +39,7 @@ class Pinned:
 
     def cpu_seconds(self) -> float:
         """Return CPU seconds of the process and all its children since its start."""
-        return sum(map(_cpu_seconds, _family(self._process.pid)))
+        return sum(map(cpu_seconds_of, _family(self._process.pid)))
 
     def peak_bytes(self) -> int:
         """Return the largest resident set of the process and its children."""
@@ -81,7 +81,8 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds_of(pid: int) -> float:
+    """Return CPU seconds of a process since its start, and of its children that ended."""
     # After the name, which may hold anything: state is field 3; utime, stime and those of children
     # that were waited for are fields 14 to 17 (proc_pid_stat(5)).
     fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
