@@ -98,7 +98,7 @@ def kafka_streams(guarantee: str, **overrides: str) -> Callable[[Place], list[st
         }
         cache = properties.pop("cache")
         heap = properties.pop("heap")
-        jvm = [f"-Xms{heap}", f"-Xmx{heap}", properties.pop("gc"), _JAVA_LOG]
+        jvm = [f"-Xms{heap}", f"-Xmx{heap}", properties.pop("gc"), *_JVM]
         given = [f"{name}={value}" for name, value in properties.items()]
         start = [str(find_java()), *jvm, "-cp", setup.java_class_path()]
         return [*start, "CountPeer", cache, *given]
@@ -106,7 +106,7 @@ def kafka_streams(guarantee: str, **overrides: str) -> Callable[[Place], list[st
     return command
 
 
-_JAVA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+_JVM = ("-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 KAFKA_STREAMS = {
     "cache": "true",
     "heap": "4g",

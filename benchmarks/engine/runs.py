@@ -19,6 +19,8 @@ from streams import topics
 from streams.settings import PREFIX, Settings, environment, load_settings
 
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 300
+"""Longer than the slowest peer works before its first and only commit."""
 _QUIET = {"log_level": 0}
 
 
@@ -79,7 +81,7 @@ def run(
         topics.apply(_settings(place))
     log = directory / f"{name}.log"
     with Pinned(engine.command(place), _environment(engine, place), log, cores()[0]) as process:
-        samples = _watch(process, place, given.topic, timeout_seconds=120 + given.records / 1_000)
+        samples = _watch(process, place, given.topic)
         peak = process.peak_bytes()
         process.stop()
     try:
@@ -149,23 +151,28 @@ def wrong_windows(given: Input, cells: Iterable[Cell]) -> int:
     return int(np.count_nonzero(found != given.truth)) + surplus
 
 
-def _watch(process: Pinned, place: Place, topic: str, *, timeout_seconds: float) -> list[Sample]:
-    """Watch the group until it has committed all there is; return what was seen."""
+def _watch(process: Pinned, place: Place, topic: str) -> list[Sample]:
+    """Watch the group until it has committed all there is; return what was seen.
+
+    Raise EngineFailedError where the process ends, or commits nothing for _PATIENCE_SECONDS.
+    """
     consumer = Consumer(
         {"bootstrap.servers": place.bootstrap_servers, "group.id": place.group} | _QUIET
     )
     partitions = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
     end = sum(consumer.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
-    samples = [(0.0, 0.0, 0)]
+    samples, moved_at = [(0.0, 0.0, 0)], 0.0
     try:
         while samples[-1][2] < end:
-            if process.ended() or samples[-1][0] > timeout_seconds:
+            if process.ended() or samples[-1][0] - moved_at > _PATIENCE_SECONDS:
                 raise EngineFailedError(
                     f"{place.group} came to {samples[-1][2]} of {end}:\n{process.last_lines()}"
                 )
             time.sleep(_POLL_SECONDS)
             committed = _committed(consumer, partitions)
             elapsed = time.monotonic() - process.started
+            if committed > samples[-1][2]:
+                moved_at = elapsed
             samples.append((elapsed, process.cpu_seconds(), committed))
     finally:
         consumer.close()
