@@ -67,8 +67,9 @@ def measure(trail: trails.Trail, rounds: int) -> list[Result]:
     assert len(digests) == 1, "findings depend on the number of processes"
     found = []
     for processes, group in runs.items():
-        case = f"{trail.name} files, {processes} {'process' if processes == 1 else 'processes'}"
-        at_least = GOAL_RECORDS_A_SECOND if processes == 2 and trail is trails.LARGE else None
+        files = f"{trail.name} ({trail.description})"
+        case = f"{files}, {processes} {'process' if processes == 1 else 'processes'}"
+        at_least = GOAL_RECORDS_A_SECOND if processes == 2 and trail is trails.LONG else None
         for name, key, goal in (
             ("records a second", "wall", at_least),
             ("records a CPU-second", "cpu", None),
@@ -97,10 +98,10 @@ def main() -> None:
         scan(given.scan[0], int(given.scan[1]))
         return
     began = time.monotonic()
-    found = [one for trail in (trails.SMALL, trails.LARGE) for one in measure(trail, given.rounds)]
+    found = [one for trail in (trails.SMALL, trails.LONG) for one in measure(trail, given.rounds)]
     for one in found:
         met = "" if one.met is None else "  met" if one.met else "  missed"
-        print(f"{one.case:32} {one.measure:24} {one.value:12,.0f} {one.unit}{met}")
+        print(f"{one.case:48} {one.measure:24} {one.value:12,.0f} {one.unit}{met}")
     busy = os.getloadavg()[0]
     write(
         "scan",

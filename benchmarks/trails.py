@@ -22,6 +22,7 @@ class Trail:
 
 SMALL = Trail(name="small", days=0.5, events=30_000, description="about 35 records a file")
 LARGE = Trail(name="large", days=0.1, events=80_000, description="about 400 records a file")
+LONG = Trail(name="long", days=0.5, events=500_000, description="about 550 records a file")
 
 
 def make(trail: Trail) -> Path:
