@@ -24,7 +24,7 @@ from streams.errors import ConfigurationError
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.tables import create_state_table
-from streams.topics import check, topic_id
+from streams.topics import check, topic_id_asker
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def create_app(settings: Settings, runtime: Runtime) -> EngineApp:
         canonical_url=f"http://{static}" if static else None,
     )
     app.runtime = runtime
-    app.topic_id = lambda topic: topic_id(settings, topic)
+    app.topic_id = topic_id_asker(settings)
     create_count_agent(app, runtime.job.source_topic)
     create_state_table(app, settings.kafka_partitions)
     return app

@@ -6,6 +6,7 @@ from streams.topics.admin import (
     check,
     describe,
     topic_id,
+    topic_id_asker,
     topic_ids,
 )
 from streams.topics.catalogue import (
@@ -37,6 +38,7 @@ __all__ = [
     "describe",
     "kafka_client_config",
     "topic_id",
+    "topic_id_asker",
     "topic_ids",
     "topic_name",
     "transactional_id",
