@@ -104,11 +104,17 @@ def join(parts: Sequence[Strings]) -> Strings:
     packed = [part for part in parts if isinstance(part, Packed)]
     if not packed or len(packed) < len(parts):
         return [string for part in parts for string in part]
-    size = np.concatenate([part.size for part in packed])
-    if all(part.buffer is packed[0].buffer for part in packed):
-        return Packed(packed[0].buffer, np.concatenate([part.at for part in packed]), size)
-    at, begin = [], 0
+    # Each buffer once: batches that were not compressed all lie in that of their fetch.
+    begins: dict[int, int] = {}
+    buffers: list[bytes] = []
+    end = 0
     for part in packed:
-        at.append(part.at + begin)
-        begin += len(part.buffer)
-    return Packed(b"".join([part.buffer for part in packed]), np.concatenate(at), size)
+        if id(part.buffer) not in begins:
+            begins[id(part.buffer)] = end
+            buffers.append(part.buffer)
+            end += len(part.buffer)
+    return Packed(
+        buffers[0] if len(buffers) == 1 else b"".join(buffers),
+        np.concatenate([part.at + begins[id(part.buffer)] for part in packed]),
+        np.concatenate([part.size for part in packed]),
+    )

@@ -46,6 +46,17 @@ def test_joining_packed_listed_and_mixed_strings_is_the_same(
         assert list(join(parts)) == first + second
 
 
+def test_joining_takes_a_buffer_once_however_many_parts_lie_in_it() -> None:
+    """Batches of a fetch that were compressed lie among others that were not."""
+    fetched, unpacked = pack([b"abc", b"def", b"ghi"]), pack([b"xyz"])
+    parts = [fetched[0:1], unpacked, fetched[1:2], fetched[2:3]]
+    joined = join(parts)
+    assert list(joined) == [b"abc", b"xyz", b"def", b"ghi"]
+    assert isinstance(joined, Packed)
+    assert len(joined.buffer) == 12
+    assert join([fetched[0:1], fetched[2:3]]).buffer is fetched.buffer  # type: ignore[union-attr]
+
+
 @given(st.lists(st.binary(max_size=12)), st.integers(1, 12))
 def test_heads_are_the_beginnings_of_those_long_enough(strings: list[bytes], size: int) -> None:
     packed = pack(strings)
