@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("target", ["faults", "soak"])
 def test_make_starts_it(target: str) -> None:
     said = subprocess.run(
-        ["make", "--dry-run", target, "ARGS=--help"],
+        ["make", "--no-print-directory", "--dry-run", target, "ARGS=--help"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     command = said.stdout.splitlines()[-1]
