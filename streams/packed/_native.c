@@ -108,10 +108,16 @@ prefetch(const char *bytes, int64_t size)
 #endif
 }
 
+static int
+is_within(const Py_buffer *buffer, int64_t at, int64_t size)
+{
+    return 0 <= at && at <= buffer->len && size <= buffer->len - at;
+}
+
 static void
 prefetch_string(const Py_buffer *buffer, int64_t at, int64_t size)
 {
-    if (0 <= at && at <= buffer->len && size <= buffer->len - at)
+    if (is_within(buffer, at, size))
         prefetch((char *)buffer->buf + at, size);
 }
 
@@ -131,8 +137,7 @@ heads(PyObject *module, PyObject *args)
             prefetch_string(&buffer, places[done + AHEAD], width);
         if (sizes[done] < width)
             continue;
-        good = 0 <= places[done] && places[done] <= buffer.len &&
-               sizes[done] <= buffer.len - places[done];
+        good = is_within(&buffer, places[done], sizes[done]);
         if (good)
             memcpy((char *)out.buf + done * width, (char *)buffer.buf + places[done],
                    (size_t)width);
@@ -160,7 +165,7 @@ strings(PyObject *module, PyObject *args)
         PyObject *string = NULL;
         if (sizes[i] < 0)
             string = Py_NewRef(Py_None);
-        else if (0 <= places[i] && places[i] <= buffer.len && sizes[i] <= buffer.len - places[i])
+        else if (is_within(&buffer, places[i], sizes[i]))
             string = PyBytes_FromStringAndSize((char *)buffer.buf + places[i], sizes[i]);
         if (string == NULL)
             Py_CLEAR(list);
@@ -393,7 +398,7 @@ KeyTable_find(PyObject *object, PyObject *args)
             prefetch_string(&buffer, places[i], sizes[i]);
         for (Py_ssize_t i = first; i < end; i++) {
             Py_ssize_t length = sizes[i] < 0 ? 0 : (Py_ssize_t)sizes[i];
-            if (places[i] < 0 || places[i] > buffer.len || length > buffer.len - places[i]) {
+            if (!is_within(&buffer, places[i], length)) {
                 good = 0;
                 break;
             }
