@@ -1,4 +1,4 @@
-"""The group consumer's own thread: everything that talks to aiokafka runs in its event loop."""
+"""The group consumer's own thread: everything that touches the consumer runs in its event loop."""
 
 import asyncio
 from collections.abc import Collection, Mapping
