@@ -56,9 +56,9 @@ ci: export CI := true
 ci: $(CI_READY) lint test ## Do what CI does: lint and test, with Helm and promtool there
 
 lock: $(UV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
-	$(LOCK) --extra broker --group dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(LOCK) --extra broker --extra registry --group dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
-	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	$(LOCK) -c requirements/dev.txt --extra registry pyproject.toml -o requirements/runtime.txt
 	$(LOCK) -c requirements/dev.txt --group ci -o requirements/ci.txt
 	$(LOCK) requirements/peers.in -o requirements/peers.txt
 

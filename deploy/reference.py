@@ -14,8 +14,10 @@ from streams.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 CHART_SCHEMA = "deploy/helm/trailstreams/values.schema.json"
-SET_BY_CHART = frozenset({"kafka_sasl_password", "kafka_group_instance_id"})
-"""Settings that are no chart values: a secret's key, and the pod's name."""
+SET_BY_CHART = frozenset(
+    {"kafka_sasl_password", "schema_registry_password", "kafka_group_instance_id"}
+)
+"""Settings that are no chart values: secrets' keys, and the pod's name."""
 
 _SETTINGS_HEAD = f"""\
 # Settings

@@ -16,7 +16,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from streams.agents.count import create_count_agent
 from streams.agents.job import CountingJob
-from streams.codecs import Codecs
 from streams.engine.client import credentials
 from streams.engine.ownership import EngineApp, TableManager
 from streams.engine.runtime import Runtime
@@ -24,7 +23,7 @@ from streams.errors import ConfigurationError
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.tables import create_state_table
-from streams.topics import check, topic_id_asker
+from streams.topics import check, topic_id_asker, writing_codecs
 
 logger = logging.getLogger(__name__)
 
@@ -75,14 +74,15 @@ def create_app(settings: Settings, runtime: Runtime) -> EngineApp:
 async def run_worker(settings: Settings) -> None:
     """Run one worker until SIGTERM or SIGINT.
 
-    Raise TrailstreamsError when it cannot go on: broker, topics, state.
+    Raise TrailstreamsError when it cannot go on: broker, topics, schemas, state.
     """
     await asyncio.to_thread(check, settings)
+    codecs = await asyncio.to_thread(writing_codecs, settings)
     # Rows and keys live long and form no cycles: the default thresholds cost a microsecond an
     # event (benchmarks/state/fold.py, the hard case).
     gc.set_threshold(50_000, 20, 100)
     registry = CollectorRegistry()
-    job = CountingJob(settings, Codecs(), Metrics(registry, max_series=settings.metrics_max_series))
+    job = CountingJob(settings, codecs, Metrics(registry, max_series=settings.metrics_max_series))
     runtime = Runtime(settings, job, job)
     app = create_app(settings, runtime)
     async with _probes(settings.metrics_port, registry, runtime):

@@ -17,5 +17,9 @@ class KafkaUnavailableError(TrailstreamsError):
     """Raise when the broker cannot be reached, refuses us, or a topic is missing or misshapen."""
 
 
+class RegistryUnavailableError(TrailstreamsError):
+    """Raise when the Schema Registry cannot be reached, refuses us, or lacks a schema of ours."""
+
+
 class StateError(TrailstreamsError):
     """Raise when stored state contradicts the source topic or the settings it was built with."""

@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     kafka_ssl_ca_location: str = Field(
         "", description="File of CA certificates (PEM); empty takes the system's."
     )
+    schema_registry_url: str = Field(
+        "",
+        pattern=r"^(https?://[^,\s@]+(,https?://[^,\s@]+)*)?$",
+        description="Address of a Schema Registry (Confluent's API), several comma separated: "
+        "values and keys are framed with its ids; empty is single-object encoding.",
+    )
+    schema_registry_username: str = Field("", description="User name at the Schema Registry.")
+    schema_registry_password: SecretStr = Field(
+        SecretStr(""), description="Password at the Schema Registry."
+    )
     kafka_partitions: int = Field(
         12,
         ge=1,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from streams.codecs import (
 from streams.counting.watermark import PROGRESS_EVENT_SOURCE
 from streams.detection.anomaly import Anomaly, Evidence, State
 from streams.detection.watch import WatchConfig
-from streams.engine.job import Chunk, Output, Record
+from streams.engine.job import Chunk, NotYetError, Output, Record
 from streams.errors import StateError
 from streams.metrics import Metrics, PartitionStatus
 from streams.settings import Settings
@@ -79,13 +80,18 @@ class CountingFold:
         return self._state.dirty_rows
 
     def fold(self, chunk: Chunk) -> Iterator[None]:
-        """Count a chunk; records that cannot be read become dead letters, never a stop."""
+        """Count a chunk; records that cannot be read become dead letters, never a stop.
+
+        Raise NotYetError while the Schema Registry is to be asked who wrote one of them.
+        """
         records = chunk.records
         if not len(records):
             return
         leading = self._codecs.columns(records.values)
         rejected = [records.at(at) for at in leading.bad]
         if rejected:
+            if unknown := self._codecs.unknown(record.value for record in rejected):
+                raise NotYetError(partial(self._codecs.ask, unknown))
             good = np.delete(np.arange(len(records)), leading.bad)
             records = records.take(good)
             leading = leading._replace(ids=leading.ids[good], times_ms=leading.times_ms[good])

@@ -101,6 +101,7 @@ class Stage:
             kafka_security_protocol="PLAINTEXT",
             kafka_partitions=PARTITIONS,
             kafka_replication_factor=1,
+            schema_registry_url="",
             metrics_port=free_port(),
             log_level="WARNING",
         )

@@ -12,7 +12,14 @@ from streams.cli.rows import Row, anomaly_row, count_row, instant
 from streams.codecs import CodecError, Codecs, record_json
 from streams.connectors.reader import Message, read
 from streams.settings import load_settings
-from streams.topics import ACTIVITY_COUNTS, ANOMALIES, DEAD_LETTERS, RECORDS, topic_name
+from streams.topics import (
+    ACTIVITY_COUNTS,
+    ANOMALIES,
+    DEAD_LETTERS,
+    RECORDS,
+    reading_codecs,
+    topic_name,
+)
 
 
 class View(StrEnum):
@@ -56,7 +63,7 @@ def tail(
         until_idle_seconds=until_idle,
     )
     with suppress(KeyboardInterrupt):
-        for row in _rows(messages, shown, show_all=show_all):
+        for row in _rows(messages, reading_codecs(settings), shown, show_all=show_all):
             if as_json:
                 print_json(row)
             else:
@@ -64,8 +71,9 @@ def tail(
                 typer.echo("  ".join(str(row[word]) for word in words if row[word] != ""))
 
 
-def _rows(messages: Iterator[Message], shown: "_Shown", *, show_all: bool) -> Iterator[Row]:
-    codecs = Codecs()
+def _rows(
+    messages: Iterator[Message], codecs: Codecs, shown: "_Shown", *, show_all: bool
+) -> Iterator[Row]:
     for message in messages:
         if message.key is None or message.value is None:
             continue  # a tombstone says that there is nothing to show any more

@@ -1,4 +1,4 @@
-"""`trailstreams topics`: create, correct and check the topics."""
+"""`trailstreams topics`: create, correct and check the topics and their schemas."""
 
 from typing import Annotated
 
@@ -6,7 +6,15 @@ import typer
 
 from streams.cli.console import print_rows, say
 from streams.settings import Settings, load_settings
-from streams.topics import TopicState, apply, catalogue, check, describe
+from streams.topics import (
+    TopicState,
+    apply,
+    catalogue,
+    check,
+    check_schemas,
+    describe,
+    register_schemas,
+)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
@@ -27,16 +35,26 @@ def run_apply(as_json: _Json = False) -> None:
     """Create missing topics and correct the configuration of those that differ.
 
     Nothing is ever deleted, and the number of partitions is never changed: another number needs a
-    new TRAILSTREAMS_TOPIC_PREFIX and a replay. Running it again changes nothing.
+    new TRAILSTREAMS_TOPIC_PREFIX and a replay. With TRAILSTREAMS_SCHEMA_REGISTRY_URL the schemas
+    are registered, too. Running it again changes nothing.
     """
-    rows = [{"topic": topic, "done": done} for topic, done in apply(load_settings()).items()]
+    settings = load_settings()
+    rows = [{"topic": topic, "done": done} for topic, done in apply(settings).items()]
     print_rows(rows, columns=("topic", "done"), as_json=as_json)
+    registered = register_schemas(settings)
+    if registered:
+        subjects = [{"subject": subject, "done": done} for subject, done in registered.items()]
+        print_rows(subjects, columns=("subject", "done"), as_json=as_json)
 
 
 def run_check(as_json: _Json = False) -> None:
-    """Exit 1 with one line for each topic that is missing or not as it must be."""
+    """Exit 1 with one line for each topic that is missing or not as it must be.
+
+    With TRAILSTREAMS_SCHEMA_REGISTRY_URL, for each schema that is not registered, too.
+    """
     settings = load_settings()
     check(settings)
+    check_schemas(settings)
     rows = [{"topic": topic.name, "state": "fine"} for topic in catalogue(settings)]
     if as_json:
         print_rows(rows, columns=("topic", "state"), as_json=True)

@@ -1,6 +1,7 @@
 """Typed records to bytes on a topic, and back."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
@@ -10,7 +11,14 @@ import fastavro
 from streams.cloudtrail.record import Activity, Origin, TrailRecord
 from streams.codecs.activity import decode_activity, encode_activity, read_activity
 from streams.codecs.chunk import Columns, columns
-from streams.codecs.framing import Framing, SingleObject, header_length
+from streams.codecs.framing import (
+    CONFLUENT,
+    CONFLUENT_LENGTH,
+    Framing,
+    SingleObject,
+    header_length,
+    registry_id,
+)
 from streams.codecs.records import (
     DeadLetter,
     SourcePosition,
@@ -31,6 +39,11 @@ from streams.counting.watermark import progress_activity
 from streams.detection.anomaly import Anomaly
 from streams.packed import Strings
 
+logger = logging.getLogger(__name__)
+
+MOST_IN_VAIN = 10_000
+"""Headers remembered as unknown to the Schema Registry; past it all are asked for anew."""
+
 _FROZEN = ("ActivityKey", "ActivityWindow")
 _UNREADABLE = (EOFError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 """What fastavro raises for bytes that are no body of the schema, and for schemas that disagree."""
@@ -40,10 +53,16 @@ class Codecs:
     """All codecs of one process; schemas are parsed here, once.
 
     Writers put the header of `framing` before each body. Readers take the header of any schema
-    they know: those of `avro/`, and what `learn` added. Every `decode_*` raises CodecError.
+    they know: those of `avro/`, what `learn` added, and what `registered` tells of an id: the
+    schema's JSON, or None where there is none of Avro.
+    Every `decode_*` raises CodecError, and what `registered` raises: it waits for its answer.
     """
 
-    def __init__(self, framing: Framing | None = None) -> None:
+    def __init__(
+        self,
+        framing: Framing | None = None,
+        registered: Callable[[int], Mapping[str, Any] | None] | None = None,
+    ) -> None:
         self._schemas = load_schemas()
         self._trail_tail = tail_schema(self._schemas["TrailRecord"])
         # Few keys and seconds make up most records.
@@ -52,6 +71,8 @@ class Codecs:
         self._writers: dict[bytes, Schema] = {}
         self._trail_headers: set[bytes] = set()
         self._headers: dict[str, bytes] = {}
+        self._registered = registered
+        self._asked_in_vain: set[bytes] = set()
         for framed in (SingleObject(), framing or SingleObject()):
             for name, schema in self._schemas.items():
                 self._headers[name] = framed.header(name, schema.fingerprint)
@@ -70,6 +91,32 @@ class Codecs:
             _check_leading_fields(known)
             self._trail_headers.add(header)
         self._writers[header] = known
+
+    def unknown(self, values: Iterable[bytes | None]) -> set[bytes]:
+        """Return the headers of these values that the Schema Registry is still to be asked for."""
+        if self._registered is None:
+            return set()
+        framed = (value for value in values if value is not None and value[:1] == CONFLUENT)
+        headers = {value[:CONFLUENT_LENGTH] for value in framed if len(value) >= CONFLUENT_LENGTH}
+        return headers - self._writers.keys() - self._asked_in_vain
+
+    def ask(self, headers: Iterable[bytes]) -> None:
+        """Learn from the Schema Registry who writes these `unknown` headers; it is waited for.
+
+        A header that it does not know, or whose schema `learn` refuses, is not asked for again.
+        Raise what `registered` raises.
+        """
+        if len(self._asked_in_vain) > MOST_IN_VAIN:
+            self._asked_in_vain.clear()
+        for header in headers:
+            number = registry_id(header)
+            definition = self._registered(number) if self._registered else None
+            try:
+                self.learn(header, definition or {})
+            except CodecError as error:
+                why = error if definition else "nobody registered it"
+                logger.warning("schema %d of the Schema Registry is none of ours: %s", number, why)
+                self._asked_in_vain.add(header)
 
     def columns(self, values: Strings) -> Columns:
         """Read ids and times of a chunk of TrailRecords; what is no such thing is in `bad`."""
@@ -202,13 +249,16 @@ class Codecs:
     def _writer(self, raw: bytes) -> Schema:
         header = raw[: header_length(raw)]
         if header not in self._writers:
-            raise CodecError(
-                f"written with the unknown schema {header.hex(' ')}: upgrade this reader"
-            )
+            self.ask(self.unknown([raw]))
+        if header not in self._writers:
+            remedy = "upgrade this reader"
+            if header[:1] == CONFLUENT and self._registered is None:
+                remedy = "it is a Schema Registry's, set TRAILSTREAMS_SCHEMA_REGISTRY_URL"
+            raise CodecError(f"written with the unknown schema {header.hex(' ')}: {remedy}")
         return self._writers[header]
 
 
 def _check_leading_fields(schema: Schema) -> None:
-    first, second = [item["type"] for item in schema.parsed["fields"][:2]]
-    if not (isinstance(first, Mapping) and first.get("size") == 16 and second == "long"):
+    types = [item["type"] for item in schema.parsed["fields"][:2]]
+    if not (types[1:] == ["long"] and isinstance(types[0], Mapping) and types[0].get("size") == 16):
         raise CodecError("expected a TrailRecord that begins with a fixed(16) and a long")

@@ -24,6 +24,11 @@ def header_length(raw: bytes) -> int:
     return length
 
 
+def registry_id(header: bytes) -> int:
+    """Return the Schema Registry id of a header of the Confluent wire format."""
+    return int.from_bytes(header[1:CONFLUENT_LENGTH], "big")
+
+
 class Framing(Protocol):
     """How a writer names its schemas; readers accept every framing."""
 

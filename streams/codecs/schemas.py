@@ -14,6 +14,9 @@ from streams.codecs.varint import CodecError
 
 NAMESPACE = "trailstreams"
 
+_NO_SCHEMA = (AttributeError, KeyError, TypeError, ValueError, fastavro.schema.SchemaParseException)
+"""What fastavro raises for JSON that is no schema; a type nobody defines is a ValueError."""
+
 
 class Schema(NamedTuple):
     """One Avro record schema, ready to write and read with."""
@@ -39,13 +42,15 @@ def load_schemas() -> dict[str, Schema]:
 
 
 def make_schema(definition: Mapping[str, Any]) -> Schema:
-    """Parse one record schema; raise CodecError where it is none."""
+    """Parse one record schema; raise CodecError where it is none, or refers to another file's."""
+    if definition.get("type") != "record":
+        raise CodecError(f"expected an Avro record schema, not {definition.get('type')!r}")
     try:
         canonical = to_parsing_canonical_form(dict(definition))
         plain = fastavro.parse_schema(_without_logical_types(definition))
         name = str(definition["name"]).rpartition(".")[2]
-    except (KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
-        raise CodecError(f"expected an Avro record schema: {error}") from error
+    except _NO_SCHEMA as error:
+        raise CodecError(f"expected an Avro record schema: {error!r}") from error
     return Schema(name, definition, plain, bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")))
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from streams import topics
-from streams.codecs import Codecs
 from streams.connectors.outlet import Advance, Connector, Stop, Tally
 from streams.connectors.publisher import Publisher
 from streams.connectors.registry import Context, Source
@@ -20,7 +19,8 @@ def prepare(
     options that make no sense.
     """
     topics.check(settings)
-    context = Context(settings=settings, codecs=Codecs(), source_id=source_id, advance=advance)
+    codecs = topics.reading_codecs(settings)
+    context = Context(settings=settings, codecs=codecs, source_id=source_id, advance=advance)
     return source.create(options, context)
 
 
@@ -39,10 +39,12 @@ def run(  # noqa: PLR0913 - each is passed through once
     a process that takes over from another one also takes over its word, whereas another name would
     leave the old one holding the watermark back for five minutes. So one process at a time may run
     under a source id.
-    Raise KafkaUnavailableError and InputError; what was read before an InputError is delivered.
+    Raise KafkaUnavailableError, RegistryUnavailableError and InputError; what was read before an
+    InputError is delivered.
     """
+    codecs = topics.writing_codecs(settings)
     with Publisher(
-        settings, Codecs(), metrics, source_id=source_id, instance_id=instance_id or source_id
+        settings, codecs, metrics, source_id=source_id, instance_id=instance_id or source_id
     ) as outlet:
         connector.run(outlet, stop)
     return outlet.tally

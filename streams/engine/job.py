@@ -104,6 +104,18 @@ class Output(NamedTuple):
     """Called once when the transaction has been committed; metrics are counted here."""
 
 
+class NotYetError(Exception):
+    """Raise by `Fold.fold`, before it has changed anything, where a chunk has to wait.
+
+    `ask` does what is missing: it blocks, in a thread of its own, and raises TrailstreamsError as
+    long as the chunk cannot be folded. It is called again until it returns.
+    """
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        super().__init__()
+        self.ask = ask
+
+
 class Fold(Protocol):
     """The state of one partition and the function that moves it."""
 
@@ -112,7 +124,10 @@ class Fold(Protocol):
         """How many rows the next snapshot will hold, roughly."""
 
     def fold(self, chunk: Chunk) -> Iterator[None]:
-        """Apply a chunk; yield now and then, so that one chunk cannot stop the event loop."""
+        """Apply a chunk; yield now and then, so that one chunk cannot stop the event loop.
+
+        Raise NotYetError at the beginning where the chunk cannot be applied for now.
+        """
 
     def snapshot(self) -> Output:
         """Return all that changed since the last call; the caller commits it or drops the fold."""

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from streams.engine.changelog import last_stable_offset, read_changelog
-from streams.engine.job import Chunk, Fold, Job, Output
+from streams.engine.job import Chunk, Fold, Job, NotYetError, Output
 from streams.engine.meta import FORMAT, META_KEY, REMEDY, Meta, check_meta, decode_meta, encode_meta
 from streams.engine.writer import PartitionWriter
 from streams.errors import StateError
@@ -72,6 +72,7 @@ class OwnedPartition:
         self._changelog_end = 0
         self._fold: Fold | None = None
         self._spoiled = False
+        self.waiting = False
         self._folding = asyncio.Lock()
         self._flushing = asyncio.Lock()
 
@@ -157,9 +158,13 @@ class OwnedPartition:
             )
 
     async def process(self, chunk: Chunk) -> bool:
-        """Fold a chunk, or what of it is new; return False when records before it are missing."""
+        """Fold a chunk, or what of it is new; return False when records before it are missing.
+
+        Raise NotYetError where it has to wait: nothing has changed then, and nothing is folded
+        until the caller resets `waiting`.
+        """
         async with self._folding:
-            if self._fold is None or self._spoiled or chunk.next <= self.position:
+            if self._fold is None or self._spoiled or self.waiting or chunk.next <= self.position:
                 return True
             if chunk.start > self.position:
                 return False
@@ -168,10 +173,14 @@ class OwnedPartition:
                 chunk = chunk._replace(start=self.position, records=chunk.records[first:])
             self._spoiled = True
             sliced_at = time.monotonic()
-            for _ in self._fold.fold(chunk):
-                if time.monotonic() - sliced_at > SLICE_SECONDS:
-                    await asyncio.sleep(0)
-                    sliced_at = time.monotonic()
+            try:
+                for _ in self._fold.fold(chunk):
+                    if time.monotonic() - sliced_at > SLICE_SECONDS:
+                        await asyncio.sleep(0)
+                        sliced_at = time.monotonic()
+            except NotYetError:
+                self._spoiled, self.waiting = False, True
+                raise
             self.position = chunk.next
             self._spoiled = False
             return True

@@ -16,7 +16,8 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
-from streams.engine.job import Chunk, Job, Observer
+from streams.engine.aside import aside
+from streams.engine.job import Chunk, Job, NotYetError, Observer
 from streams.engine.meta import check_topic_id
 from streams.engine.partition import OwnedPartition, Parked, SourceLog
 from streams.errors import KafkaUnavailableError, TrailstreamsError
@@ -85,6 +86,7 @@ class Runtime:
         self._opening: list[asyncio.Task[None]] = []
         self._parked: dict[int, Parked] = {}
         self._early: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
         self._revoked = False
         self._chunks_taken = 0
         self._taken_at_last_check = -1
@@ -222,7 +224,7 @@ class Runtime:
         # next owner may be another worker.
         owned, self._owned = self._owned, {}
         # What is being opened would be owned after the revocation: two workers would show it.
-        await _cancel([*self._opening, *self._lost.values()])
+        await _cancel([*self._opening, *self._lost.values(), *self._waiting])
         self._lost.clear()
         await self._flush_and_tell(owned)
         for partition, parked in zip(
@@ -241,6 +243,9 @@ class Runtime:
             return
         try:
             contiguous = await owned.process(chunk)
+        except NotYetError as not_yet:
+            self._keep(self._waiting, self._wait(owned, not_yet))
+            return
         except TrailstreamsError as error:
             self.fail(error)
             return
@@ -254,9 +259,32 @@ class Runtime:
         if owned.dirty_rows >= DIRTY_CAP * self.settings.flush_rows:
             await self._flush(owned)
         elif owned.dirty_rows >= self.settings.flush_rows and not owned.flushing:
-            early = asyncio.ensure_future(self._flush(owned))
-            self._early.add(early)
-            early.add_done_callback(self._early.discard)
+            self._keep(self._early, self._flush(owned))
+
+    @staticmethod
+    def _keep(tasks: set[asyncio.Task[None]], coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it as a task that is in the set until its end."""
+        task = asyncio.ensure_future(coroutine)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _wait(self, owned: OwnedPartition, not_yet: NotYetError) -> None:
+        """Leave a partition where it is until its next chunk can be folded; then fetch it again.
+
+        What comes of it meanwhile is let go: so its log's end, and with it the lag, is known.
+        """
+        for attempt in range(1_000_000):
+            try:
+                await aside(not_yet.ask)
+                break
+            except TrailstreamsError as error:
+                logger.warning(
+                    "partition %d waits at %d: %s", owned.partition, owned.position, error
+                )
+            await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+        owned.waiting = False
+        if self._owned.get(owned.partition) is owned:
+            await self.source.seek_source(owned.partition, owned.position)
 
     async def flush(self) -> None:
         """Flush every open partition, tell the group, and say how far behind each is."""
@@ -342,7 +370,7 @@ class Runtime:
             partition: (position, owned.position)
             for partition, position in self.source.positions().items()
             if (owned := self._owned.get(partition)) is not None
-            and not owned.busy
+            and not (owned.busy or owned.waiting)
             and position > owned.position
         }
         lost = ahead.items() & self._ahead.items() if idle else set()
@@ -357,8 +385,8 @@ class Runtime:
         self.tell_ready()
 
     def tell_ready(self) -> None:
-        """Say whether the worker has joined and none of its partitions is on its way back."""
-        self.ready = self._has_joined and not self._lost
+        """Say whether the worker has joined and all its partitions move: none is lost or waits."""
+        self.ready = self._has_joined and not (self._lost or self._waiting)
         self._observer.ready(self.ready)
 
 

@@ -6,8 +6,6 @@ position is committed with the state, in the changelog.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future
-from threading import Thread
 from typing import Any, ClassVar
 
 from aiokafka import TopicPartition
@@ -16,6 +14,7 @@ from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.engine.aside import aside
 from streams.engine.consumer_thread import ConsumerThread
 from streams.engine.job import Chunk
 from streams.engine.meta import REMEDY
@@ -162,7 +161,7 @@ class Consumer(driver.Consumer):
     async def topic_id(self) -> str:
         """Ask with another client: aiokafka does not know of topic ids."""
         topic = self.runtime.job.source_topic
-        return await _aside(lambda: self.transport.topic_id(topic))
+        return await aside(lambda: self.transport.topic_id(topic))
 
     async def changelog_ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Ask the broker for the ends of changelog partitions."""
@@ -175,24 +174,6 @@ class Consumer(driver.Consumer):
         """Commit to the group."""
         offsets = {self._source_tp(p): position for p, position in positions.items()}
         return bool(await self._thread.call_thread(self._thread.commit_to_group, offsets))
-
-
-async def _aside(ask: Callable[[], str]) -> str:
-    """Wait for a blocking call in a thread that an ending process does not wait for.
-
-    asyncio's own are joined at the end, and a broker that does not answer is asked for long.
-    """
-    answer: Future[str] = Future()
-    answer.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            answer.set_result(ask())
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
-            answer.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(answer)
 
 
 def _message(tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:

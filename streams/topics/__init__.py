@@ -22,6 +22,12 @@ from streams.topics.catalogue import (
     transactional_id,
 )
 from streams.topics.client import kafka_client_config
+from streams.topics.schema_registry import (
+    check_schemas,
+    reading_codecs,
+    register_schemas,
+    writing_codecs,
+)
 
 __all__ = [
     "ACTIVITY_COUNTS",
@@ -35,11 +41,15 @@ __all__ = [
     "apply",
     "catalogue",
     "check",
+    "check_schemas",
     "describe",
     "kafka_client_config",
+    "reading_codecs",
+    "register_schemas",
     "topic_id",
     "topic_id_asker",
     "topic_ids",
     "topic_name",
     "transactional_id",
+    "writing_codecs",
 ]

@@ -22,11 +22,14 @@ EVERYTHING_ON: dict[str, Any] = {
     "settings": {
         "kafka_security_protocol": "SASL_SSL",
         "kafka_sasl_username": "trailstreams",
+        "schema_registry_url": "https://registry.example",
+        "schema_registry_username": "trailstreams",
         "max_object_bytes": 268435456,
         "flush_seconds": 0.5,
         "topic_prefix": "example.",
     },
     "kafkaSaslPassword": {"secretName": "kafka-user"},
+    "schemaRegistryPassword": {"secretName": "registry-user", "secretKey": "token"},
     "kafkaCa": {"secretName": "cluster-ca-cert"},
     "image": {"pullSecrets": [{"name": "pull"}]},
     "worker": {
@@ -233,12 +236,17 @@ def test_another_metrics_port_reaches_the_setting_the_container_and_the_service(
     assert kinds["Service/worker"]["spec"]["ports"][0]["port"] == 9999
 
 
-def test_the_password_comes_from_the_secret_and_the_certificate_from_its_mount(helm: Any) -> None:
+def test_passwords_come_from_secrets_and_the_certificate_from_its_mount(helm: Any) -> None:
     for pod in pod_specs(render(helm, EVERYTHING_ON)):
         (container,) = pod["containers"]
-        (password,) = [e for e in container["env"] if e["name"].endswith("SASL_PASSWORD")]
-        reference = {"secretKeyRef": {"name": "kafka-user", "key": "password"}}
-        assert password == {"name": password["name"], "valueFrom": reference}
+        assert {
+            entry["name"]: entry["valueFrom"]["secretKeyRef"]
+            for entry in container["env"]
+            if entry["name"].endswith("PASSWORD")
+        } == {
+            "TRAILSTREAMS_KAFKA_SASL_PASSWORD": {"name": "kafka-user", "key": "password"},
+            "TRAILSTREAMS_SCHEMA_REGISTRY_PASSWORD": {"name": "registry-user", "key": "token"},
+        }
         location = environment(pod)["TRAILSTREAMS_KAFKA_SSL_CA_LOCATION"]
         mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
         assert str(Path(location).parent) in mounts
@@ -271,6 +279,8 @@ def test_the_longest_release_name_gives_valid_names(helm: Any) -> None:
         {"settings": {"kafka_partitions": 0}},
         {"settings": {"kafka_security_protocol": "TLS"}},
         {"settings": {"kafka_sasl_password": "in the values"}},
+        {"settings": {"schema_registry_password": "in the values"}},
+        {"settings": {"schema_registry_url": "https://user:password@registry.example"}},
         {"settings": {"kafka_group_instance_id": "one for all"}},
         {"settings": {"metrics_port": 0}},
         {"image": {"pullPolicy": "Sometimes"}},

@@ -43,6 +43,10 @@ def test_every_setting_says_what_it_means() -> None:
 def test_the_chart_knows_every_setting_but_those_it_sets_itself() -> None:
     schema = json.loads((ROOT / "deploy/helm/trailstreams/values.schema.json").read_text())
     settings = schema["properties"]["settings"]
-    set_by_chart = {"kafka_sasl_password", "kafka_group_instance_id"}
+    set_by_chart = {
+        "kafka_sasl_password",
+        "schema_registry_password",
+        "kafka_group_instance_id",
+    }
     assert set(settings["properties"]) == set(Settings.model_fields) - set_by_chart
     assert settings["additionalProperties"] is False

@@ -11,10 +11,10 @@ from sources import MINUTE_MS, NOON_MS, event
 from helpers.kafka import producer, read_all
 from streams.cloudtrail.parse import parse
 from streams.cloudtrail.record import Activity, Origin, TrailRecord
-from streams.codecs import Codecs, header_length, partition_of
+from streams.codecs import header_length, partition_of
 from streams.codecs.varint import encode_long
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import TopicNames, reading_codecs, writing_codecs
 
 WINDOW_MS = 5 * MINUTE_MS
 ACTIVITY = Activity(
@@ -50,20 +50,26 @@ def activities(settings: Settings, per_partition: int) -> list[Activity]:
 class Traffic:
     """Publishes events one by one and keeps what must be counted.
 
-    Each value is a whole record under its own schema: one that the parser made, with the id and
-    the time of the event at their place. The same seed makes the same ids.
+    Each value is a whole record under its own schema: one that the parser made, or the given one,
+    with the id and the time of the event at their place. The same seed makes the same ids.
     """
 
     def __init__(
-        self, settings: Settings, *, seed: int = 1, keep_truth: bool = True, **config: object
+        self,
+        settings: Settings,
+        *,
+        seed: int = 1,
+        keep_truth: bool = True,
+        value: bytes = b"",
+        **config: object,
     ) -> None:
         self._settings = settings
         self._keep_truth = keep_truth
         self._topic = TopicNames.of(settings).records
-        self._codecs = Codecs()
+        self._codecs = writing_codecs(settings)
         self._random = random.Random(seed)  # noqa: S311 - to be repeated
         self._route = lru_cache(10_000)(self._route_of)
-        value = self._codecs.trail_record(_template())
+        value = value or self._codecs.trail_record(template())
         at = header_length(value)
         self._head = value[:at]
         self._tail = value[at + 16 + len(encode_long(NOON_MS)) :]
@@ -123,7 +129,7 @@ def final_counts(settings: Settings, *, anew: bool = False) -> Counts:
 
     No revision may come twice, unless the state was reset and counted `anew`.
     """
-    codecs, revisions, final = Codecs(), {}, Counter()
+    codecs, revisions, final = reading_codecs(settings), {}, Counter()
     for message in read_all(settings, TopicNames.of(settings).counts):
         key = codecs.decode_activity_window(message.key())
         count = codecs.decode_activity_count(message.value())
@@ -142,7 +148,8 @@ def difference(counted: Mapping[object, int], truth: Mapping[object, int]) -> di
     }
 
 
-def _template() -> TrailRecord:
+def template() -> TrailRecord:
+    """Return the record whose id and time are replaced."""
     data = json.dumps(event(NOON_MS)).encode()
     record = parse(data, Origin("traffic", 0), published_ms=NOON_MS)
     assert isinstance(record, TrailRecord)

@@ -45,13 +45,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: {{ printf "TRAILSTREAMS_%s" (upper $name) }}
   value: {{ if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ toJson $value | quote }}{{ end }}
 {{- end }}
-{{- with .Values.kafkaSaslPassword }}
-{{- if .secretName }}
-- name: TRAILSTREAMS_KAFKA_SASL_PASSWORD
+{{- range $name, $secret := dict "KAFKA_SASL" .Values.kafkaSaslPassword "SCHEMA_REGISTRY" .Values.schemaRegistryPassword }}
+{{- if $secret.secretName }}
+- name: TRAILSTREAMS_{{ $name }}_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ .secretName }}
-      key: {{ .secretKey }}
+      name: {{ $secret.secretName }}
+      key: {{ $secret.secretKey }}
 {{- end }}
 {{- end }}
 {{- end -}}
