@@ -6,30 +6,23 @@ through aiokafka's own `DefaultRecordBatch` where it is not.
 """
 
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, codec, conn
+from aiokafka import AIOKafkaConsumer, conn
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from streams.engine.compression import HEADER_BYTES, Room, room_for
 from streams.engine.frames import FrameConnection
 from streams.engine.job import NO_RECORDS, Records
-from streams.packed import Walk, crc32c, walk
+from streams.packed import Buffer, Walk, crc32c, walk
 
 _LENGTH = struct.Struct(">8xi")
 _MAGIC_AT = 16
 _COUNT = struct.Struct(">57xi")
-_HEADER_BYTES = 61
 _CRC_COVERS_FROM = 21
-_DECODERS: dict[int, Callable[[bytes], bytes]] = {
-    DefaultRecordBatch.CODEC_GZIP: codec.gzip_decode,
-    DefaultRecordBatch.CODEC_SNAPPY: codec.snappy_decode,
-    DefaultRecordBatch.CODEC_LZ4: codec.lz4_decode,
-    DefaultRecordBatch.CODEC_ZSTD: codec.zstd_decode,
-}
 _LOG_APPEND_TIME = 1
 
 
@@ -57,21 +50,33 @@ class FetchedBatches:
 
     def has_next(self) -> bool:
         """Whether another whole batch follows; a fetch may end within one."""
-        return self._end() <= len(self.raw)
+        return self._end(self.at) <= len(self.raw)
 
     def next_batch(self) -> DefaultRecordBatch:
         """Return the next batch and move past it."""
-        begin, self.at = self.at, self._end()
+        begin, self.at = self.at, self._end(self.at)
         if self.raw[begin + _MAGIC_AT] != 2:
             raise CorruptRecordException(
                 "expected message format v2, which Kafka 3 and later write"
             )
         return DefaultRecordBatch(memoryview(self.raw)[begin : self.at])
 
-    def _end(self) -> int:
-        if self.at + _LENGTH.size > len(self.raw):
+    def look_ahead(self, most: int) -> tuple[int, Room]:
+        """Return how many batches, one at least, hold at most `most` records; and room for them."""
+        view, at, count, batches, size = memoryview(self.raw), self.at, 0, 0, 0
+        while (end := self._end(at)) <= len(view):
+            count += _COUNT.unpack_from(view, at)[0]
+            if batches and count > most:
+                break
+            size += room_for(view[at:end])
+            batches += 1
+            at = end
+        return batches, Room(size)
+
+    def _end(self, at: int) -> int:
+        if at + _LENGTH.size > len(self.raw):
             return len(self.raw) + 1
-        return self.at + _LENGTH.size + int(_LENGTH.unpack_from(self.raw, self.at)[0])
+        return at + _LENGTH.size + int(_LENGTH.unpack_from(self.raw, at)[0])
 
 
 class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
@@ -95,32 +100,28 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 
         Raise CorruptRecordException where a batch is damaged.
         """
-        parts: list[Records] = []
-        count = 0
-        while count < most and self.has_more():
-            part = self._next()
-            parts.append(part)
-            count += len(part)
-        records = Records.joined(parts)
+        rest, self._rest = self._rest, None
+        records = self._take_batches(most) if rest is None else rest
         self.next_fetch_offset = self._end_offset
-        if count > most:
-            self._rest = records[most:]
-            records = records[:most]
+        if len(records) > most:
+            self._rest, records = records[most:], records[:most]
             self.next_fetch_offset = int(self._rest.offsets[0])
         return records
 
-    def _next(self) -> Records:
-        if self._rest is not None:
-            rest, self._rest = self._rest, None
-            return rest
-        begin = self._records.at
+    def _take_batches(self, most: int) -> Records:
+        batches, room = self._records.look_ahead(most)
+        return Records.joined([self._next(room) for _ in range(batches)])
+
+    def _next(self, room: Room) -> Records:
+        raw, begin = self._records.raw, self._records.at
         batch = self._records.next_batch()
-        if self._check_crcs and not _is_intact(batch, self._records.raw, begin, self._records.at):
+        end = self._records.at
+        if self._check_crcs and not _is_intact(batch, raw, begin, end):
             raise CorruptRecordException(f"{self._tp}: a record batch has a wrong CRC")
         start, self._end_offset = self._end_offset, batch.next_offset
         if self._is_left_out(batch):
             return NO_RECORDS
-        records = read_batch(batch, self._records.raw, begin, self._records.at)
+        records = read_batch(batch, *room.plain(raw, begin, end))
         # The broker sends whole batches: the first may begin before what was asked for.
         first = int(np.searchsorted(records.offsets, start))
         return records[first:] if first else records
@@ -142,9 +143,11 @@ def _is_intact(batch: DefaultRecordBatch, raw: bytes, begin: int, end: int) -> b
     return bool(crc32c(raw, begin + _CRC_COVERS_FROM, end) == batch.crc)
 
 
-def read_batch(batch: DefaultRecordBatch, raw: bytes, begin: int, end: int) -> Records:
-    """Return the records of the batch that is `raw[begin:end]`, its header included."""
-    return _read_listed(batch) if walk is None else _read_packed(walk, batch, raw, begin, end)
+def read_batch(batch: DefaultRecordBatch, buffer: Buffer, begin: int, end: int) -> Records:
+    """Return the records of a batch that is, not compressed, `buffer[begin:end]`."""
+    if walk is None:
+        return _read_listed(DefaultRecordBatch(memoryview(buffer)[begin:end]))
+    return _read_packed(walk, batch, buffer, begin, end)
 
 
 def _read_listed(batch: DefaultRecordBatch) -> Records:
@@ -158,14 +161,11 @@ def _read_listed(batch: DefaultRecordBatch) -> Records:
 
 
 def _read_packed(
-    walk: Walk, batch: DefaultRecordBatch, raw: bytes, begin: int, end: int
+    walk: Walk, batch: DefaultRecordBatch, buffer: Buffer, begin: int, end: int
 ) -> Records:
-    buffer, start = raw, begin + _HEADER_BYTES
-    (count,) = _COUNT.unpack_from(raw, begin)
-    if batch.compression_type != DefaultRecordBatch.CODEC_NONE:
-        buffer, start = _DECODERS[batch.compression_type](raw[start:end]), 0
+    (count,) = _COUNT.unpack_from(buffer, begin)
     try:
-        offsets, timestamps_ms, keys, values = walk(buffer, start, count)
+        offsets, timestamps_ms, keys, values = walk(buffer, begin + HEADER_BYTES, end, count)
     except ValueError as error:
         raise CorruptRecordException(f"batch at offset {batch.base_offset}: {error}") from error
     if batch.timestamp_type == _LOG_APPEND_TIME:

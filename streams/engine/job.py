@@ -40,11 +40,14 @@ class Records:
             return NO_RECORDS
         if len(filled) == 1:
             return filled[0]
+        offsets = np.concatenate([part.offsets for part in filled])
+        # At once, because keys and values of a part lie in one buffer, which is copied once.
+        strings = join([part.keys for part in filled] + [part.values for part in filled])
         return cls(
-            np.concatenate([part.offsets for part in filled]),
+            offsets,
             np.concatenate([part.timestamps_ms for part in filled]),
-            join([part.keys for part in filled]),
-            join([part.values for part in filled]),
+            strings[: len(offsets)],
+            strings[len(offsets) :],
         )
 
     def __len__(self) -> int:

@@ -8,9 +8,9 @@ strings are lists and the table is a dict (`pure.py`), and all results are the s
 
 from collections.abc import Callable
 
-from streams.packed.strings import Integers, Packed, Strings, join, pack, take
+from streams.packed.strings import Buffer, Integers, Packed, Strings, join, pack, take
 
-Walk = Callable[[bytes, int, int], tuple[Integers, Integers, Packed, Packed]]
+Walk = Callable[[Buffer, int, int, int], tuple[Integers, Integers, Packed, Packed]]
 """Reads Kafka records in place, see `native.walk`."""
 
 Checksum = Callable[[bytes, int, int], int]
@@ -27,6 +27,7 @@ except ImportError:
     walk = crc32c = None
 
 __all__ = [
+    "Buffer",
     "Integers",
     "KeyTable",
     "Packed",

@@ -74,15 +74,15 @@ static PyObject *
 walk(PyObject *module, PyObject *args)
 {
     Py_buffer buffer, out;
-    Py_ssize_t start, count, done = 0;
-    if (!PyArg_ParseTuple(args, "y*nnw*", &buffer, &start, &count, &out))
+    Py_ssize_t start, stop, count, done = 0;
+    if (!PyArg_ParseTuple(args, "y*nnnw*", &buffer, &start, &stop, &count, &out))
         return NULL;
-    if (start < 0 || start > buffer.len || count < 0 ||
+    if (start < 0 || start > stop || stop > buffer.len || count < 0 ||
         out.len != count * COLUMNS * (Py_ssize_t)sizeof(int64_t)) {
         PyErr_SetString(PyExc_ValueError, "expected 6 int64 columns of count values");
     }
     else {
-        const uint8_t *base = buffer.buf, *at = base + start, *end = base + buffer.len;
+        const uint8_t *base = buffer.buf, *at = base + start, *end = base + stop;
         int64_t *columns = out.buf;
         while (done < count && read_record(&at, end, base, columns + done, count))
             done++;

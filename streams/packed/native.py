@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from streams.packed import _native
-from streams.packed.strings import Integers, Packed, Strings, pack
+from streams.packed.strings import Buffer, Integers, Packed, Strings, pack
 
 # Seeded as Python's own dict is (PYTHONHASHSEED): who chooses principals cannot choose collisions.
 _SEED = hash("streams.packed") & (1 << 64) - 1
@@ -14,14 +14,16 @@ crc32c: Callable[[bytes, int, int], int] | None
 crc32c = _native.crc32c if _native.has_crc32c else None
 
 
-def walk(buffer: bytes, start: int, count: int) -> tuple[Integers, Integers, Packed, Packed]:
-    """Read `count` Kafka records of message format v2 (KIP-98) from `start` on.
+def walk(
+    buffer: Buffer, start: int, stop: int, count: int
+) -> tuple[Integers, Integers, Packed, Packed]:
+    """Read `count` Kafka records of message format v2 (KIP-98) from `start` on, before `stop`.
 
     Return offsets and timestamps, both less their batch's first, keys and values.
     Raise ValueError where the bytes are cut or damaged.
     """
     columns = np.empty((6, count), np.int64)
-    _native.walk(buffer, start, count, columns)
+    _native.walk(buffer, start, stop, count, columns)
     offsets, timestamps, key_at, key_size, value_at, value_size = columns
     return (
         offsets,

@@ -1,24 +1,25 @@
 """Strings in one buffer, and the few things that are done with strings of either kind."""
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
+Buffer: TypeAlias = bytes | memoryview
 
 
-def _listed(buffer: bytes, at: Integers, size: Integers) -> list[bytes | None]:
+def _listed(buffer: Buffer, at: Integers, size: Integers) -> list[bytes | None]:
     """Return the strings at these places, None where a size is below 0."""
     ends = (at + size).tolist()
     return [
-        None if end < begin else buffer[begin:end]
+        None if end < begin else bytes(buffer[begin:end])
         for begin, end in zip(at.tolist(), ends, strict=True)
     ]
 
 
-def _cut(buffer: bytes, at: Integers, size: Integers, out: npt.NDArray[np.uint8]) -> None:
+def _cut(buffer: Buffer, at: Integers, size: Integers, out: npt.NDArray[np.uint8]) -> None:
     """Copy the first bytes of each string into its row, of those that have so many."""
     whole = np.flatnonzero(size >= out.shape[1])
     if len(whole):
@@ -42,7 +43,7 @@ class Packed(Sequence[bytes | None]):
 
     __slots__ = ("at", "buffer", "size")
 
-    def __init__(self, buffer: bytes, at: Integers, size: Integers) -> None:
+    def __init__(self, buffer: Buffer, at: Integers, size: Integers) -> None:
         self.buffer = buffer
         self.at = at
         self.size = size
@@ -58,7 +59,7 @@ class Packed(Sequence[bytes | None]):
         if isinstance(place, slice):
             return Packed(self.buffer, self.at[place], self.size[place])
         at, size = int(self.at[place]), int(self.size[place])
-        return None if size < 0 else self.buffer[at : at + size]
+        return None if size < 0 else bytes(self.buffer[at : at + size])
 
     def __iter__(self) -> Iterator[bytes | None]:
         return iter(_strings(self.buffer, *self.places()))
@@ -106,7 +107,7 @@ def join(parts: Sequence[Strings]) -> Strings:
         return [string for part in parts for string in part]
     # Each buffer once: batches that were not compressed all lie in that of their fetch.
     begins: dict[int, int] = {}
-    buffers: list[bytes] = []
+    buffers: list[Buffer] = []
     end = 0
     for part in packed:
         if id(part.buffer) not in begins:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streams.engine import batches
 from streams.engine.batches import BatchRecords, FetchedBatches
 from streams.engine.job import Records
+from streams.packed import Packed
 
 TP = TopicPartition("records", 0)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -122,6 +123,26 @@ def portions(raw: bytes, most: int) -> list[tuple[list[int], list[int], Pairs, i
             )
         )
     return taken
+
+
+def test_the_strings_of_a_chunk_lie_in_one_buffer() -> None:
+    """Nothing is copied to join batches: that cost more than all else (benchmarks/engine)."""
+    if batches.walk is None:
+        pytest.skip("streams/packed was installed without a compiler")
+    sizes, raw = (40, 30, 30, 50), b""
+    for number, size in enumerate(sizes):
+        pairs: Pairs = [(b"key", b"value %d" % number)] * size
+        raw += batch(pairs, base=sum(sizes[:number]), codec=CODECS["lz4"])
+    source, taken = fetched(raw), []
+    while source.has_more():
+        taken.append(source.take(100))
+    # Whole batches: the rest of one would have to be copied to the next ones.
+    assert [len(records) for records in taken] == [100, 50]
+    for records in taken:
+        assert isinstance(records.keys, Packed)
+        assert isinstance(records.values, Packed)
+        assert records.keys.buffer is records.values.buffer
+        assert isinstance(records.keys.buffer, memoryview)
 
 
 def test_a_fetch_begins_within_a_batch_and_ends_within_another(reader: str) -> None:
