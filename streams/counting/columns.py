@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.packed import Integers
+
+__all__ = ["Array", "Integers", "distinct", "smallest", "with_room"]
+
 Array = npt.NDArray[Any]
-Integers = npt.NDArray[np.int64]
 
 _LEAST_ROOM = 16
 

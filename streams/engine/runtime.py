@@ -261,12 +261,19 @@ class Runtime:
         elif owned.dirty_rows >= self.settings.flush_rows and not owned.flushing:
             self._keep(self._early, self._flush(owned))
 
-    @staticmethod
-    def _keep(tasks: set[asyncio.Task[None]], coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run it as a task that is in the set until its end."""
+    def _keep(self, tasks: set[asyncio.Task[None]], coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it as a task that is in the set until its end; a bug in it ends the worker."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                logger.error("a task failed", exc_info=error)
+                self.fail(TrailstreamsError(f"a task failed: {error!r}"))
+
         task = asyncio.ensure_future(coroutine)
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        task.add_done_callback(ended)
 
     async def _wait(self, owned: OwnedPartition, not_yet: NotYetError) -> None:
         """Leave a partition where it is until its next chunk can be folded; then fetch it again.
@@ -274,6 +281,8 @@ class Runtime:
         What comes of it meanwhile is let go: so its log's end, and with it the lag, is known.
         """
         for attempt in range(1_000_000):
+            if self._owned.get(owned.partition) is not owned:
+                return
             try:
                 await aside(not_yet.ask)
                 break
@@ -283,8 +292,7 @@ class Runtime:
                 )
             await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
         owned.waiting = False
-        if self._owned.get(owned.partition) is owned:
-            await self.source.seek_source(owned.partition, owned.position)
+        await self.source.seek_source(owned.partition, owned.position)
 
     async def flush(self) -> None:
         """Flush every open partition, tell the group, and say how far behind each is."""

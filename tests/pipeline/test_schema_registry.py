@@ -205,11 +205,15 @@ def test_a_partition_waits_while_the_registry_cannot_tell_who_wrote_a_record(
     assert not is_ready(ours.metrics_port)
     assert get(ours.metrics_port, "/healthz")[0] == 200
 
+    # Whoever owns the partition next waits as well.
+    workers.start("b", TRAILSTREAMS_METRICS_PORT="0")
+    wait_until(lambda: "open at" in workers.log("b"), 60, "the second worker")
+
     network.be(FAIR)
     traffic.progress(NOON_MS + HOUR_MS)
     wait_for_end(ours)
     wait_ready(ours.metrics_port)
-    assert workers.stop("a") == 0
+    assert [workers.stop(name) for name in ("a", "b")] == [0, 0]
     assert difference(final_counts(ours), traffic.truth + newer.truth) == {}
     assert not list(read_all(ours, TopicNames.of(ours).dead_letters))
 
