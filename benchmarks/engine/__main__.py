@@ -31,6 +31,7 @@ BROKER = {
     "group.initial.rebalance.delay.ms": "0",
 }
 REMARKS = (
+    "Records are compressed with LZ4 in batches of 512 KiB, as our sources publish them.",
     "Every engine is one process on one core of its own; the broker and the clock are on another.",
     (
         "CPU seconds count from the start of the process, interpreter or JVM included, until the "
