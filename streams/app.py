@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import NoReturn
 
 from aiohttp import web
@@ -23,7 +24,7 @@ from streams.errors import ConfigurationError
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.tables import create_state_table
-from streams.topics import check, topic_id_asker, writing_codecs
+from streams.topics import check, topic_id, writing_codecs
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def create_app(settings: Settings, runtime: Runtime) -> EngineApp:
         canonical_url=f"http://{static}" if static else None,
     )
     app.runtime = runtime
-    app.topic_id = topic_id_asker(settings)
+    app.topic_id = partial(topic_id, settings)
     create_count_agent(app, runtime.job.source_topic)
     create_state_table(app, settings.kafka_partitions)
     return app

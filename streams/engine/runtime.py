@@ -144,7 +144,9 @@ class Runtime:
         finally:
             await _cancel([task for task in self._opening if not task.done()])
         finished = [task for task in self._opening if not task.cancelled()]
-        for error in (task.exception() for task in finished):
+        # Of all, before the first is raised: asyncio prints those that nobody asked for.
+        errors = [task.exception() for task in finished]
+        for error in errors:
             if error is not None:
                 raise error
         if len(finished) < len(self._opening):

@@ -6,7 +6,6 @@ from streams.topics.admin import (
     check,
     describe,
     topic_id,
-    topic_id_asker,
     topic_ids,
 )
 from streams.topics.catalogue import (
@@ -47,7 +46,6 @@ __all__ = [
     "reading_codecs",
     "register_schemas",
     "topic_id",
-    "topic_id_asker",
     "topic_ids",
     "topic_name",
     "transactional_id",

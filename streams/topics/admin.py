@@ -1,10 +1,10 @@
 """Create, correct and check the topics of the catalogue on a broker."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs re-export nothing
@@ -80,7 +80,8 @@ def check(settings: Settings) -> None:
 
 def describe(settings: Settings) -> tuple[TopicState, ...]:
     """Return every topic of the catalogue as the broker has it; raise KafkaUnavailableError."""
-    return _Admin(settings).describe(catalogue(settings))
+    with _Admin(settings) as admin:
+        return admin.describe(catalogue(settings))
 
 
 def apply(settings: Settings) -> dict[str, str]:
@@ -89,20 +90,20 @@ def apply(settings: Settings) -> dict[str, str]:
     Raise KafkaUnavailableError, after all the rest is done, for another number of partitions:
     it cannot be changed without moving activities to other partitions.
     """
-    admin = _Admin(settings)
-    states = admin.describe(catalogue(settings))
-    done: dict[str, str] = {}
-    for state in states:
-        if not state.partitions:
-            done[state.topic.name] = admin.create(state.topic)
-        elif wrong := state.wrong_config:
-            admin.correct(state.topic, wrong)
-            done[state.topic.name] = "corrected " + ", ".join(
-                f"{name} {came} -> {state.topic.config[name]}" for name, came in wrong.items()
-            )
-        else:
-            done[state.topic.name] = "unchanged"
-    admin.settle([state.topic for state in states])
+    with _Admin(settings) as admin:
+        states = admin.describe(catalogue(settings))
+        done: dict[str, str] = {}
+        for state in states:
+            if not state.partitions:
+                done[state.topic.name] = admin.create(state.topic)
+            elif wrong := state.wrong_config:
+                admin.correct(state.topic, wrong)
+                done[state.topic.name] = "corrected " + ", ".join(
+                    f"{name} {came} -> {state.topic.config[name]}" for name, came in wrong.items()
+                )
+            else:
+                done[state.topic.name] = "unchanged"
+        admin.settle([state.topic for state in states])
     misshapen = [_other_partitions(state) for state in states if state.misshapen]
     if misshapen:
         raise KafkaUnavailableError("\n".join(misshapen))
@@ -114,22 +115,13 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
 
     Raise KafkaUnavailableError where a topic is missing.
     """
-    return _Admin(settings).ids(list(topics))
+    with _Admin(settings) as admin:
+        return admin.ids(list(topics))
 
 
 def topic_id(settings: Settings, topic: str) -> str:
     """Return the id of one topic; see `topic_ids`."""
     return topic_ids(settings, [topic])[topic]
-
-
-def topic_id_asker(settings: Settings) -> Callable[[str], str]:
-    """Return a function that does as `topic_id`, for who asks again and again.
-
-    It asks through one client: each takes 350 kB, and is seldom collected where few objects are
-    made. Raise KafkaUnavailableError where the settings make no client.
-    """
-    admin = _Admin(settings)
-    return lambda topic: admin.ids([topic])[topic]
 
 
 def _other_partitions(state: TopicState) -> str:
@@ -146,7 +138,12 @@ def _parts(value: str) -> frozenset[str]:
 
 
 class _Admin:
-    """An AdminClient that stays referenced while its futures run, with errors of one line."""
+    """An AdminClient with errors of one line, for the length of a context.
+
+    It is let go at its end: a client takes 350 kB and some threads, it is part of a cycle with its
+    callback, and an exception's traceback holds whoever used it. So it would wait for the garbage
+    collector, which comes seldom where few objects are made.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._servers = settings.kafka_bootstrap_servers
@@ -157,6 +154,12 @@ class _Admin:
             )
         except KafkaException as error:
             raise KafkaUnavailableError(f"Kafka client settings: {error.args[0].str()}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._client
 
     def describe(self, topics: Sequence[Topic]) -> tuple[TopicState, ...]:
         there = self._partitions()
@@ -191,7 +194,7 @@ class _Admin:
                     f"{self._servers} has fewer than {topic.replication_factor} brokers: set "
                     "TRAILSTREAMS_KAFKA_REPLICATION_FACTOR to what it has"
                 ) from error
-            raise self._failure(f"creating topic {topic.name}", error) from error
+            raise self._failure(f"creating topic {topic.name}", error.args[0]) from error
         return f"created with {topic.partitions} partitions"
 
     def correct(self, topic: Topic, names: Iterable[str]) -> None:
@@ -235,7 +238,8 @@ class _Admin:
             try:
                 topics = self._client.list_topics(timeout=_ATTEMPT_SECONDS).topics
             except KafkaException as error:
-                failed = error
+                # Not the exception, which holds this frame and the client's.
+                failed: KafkaError = error.args[0]
                 self._client.poll(0)
                 if self._last is not None and self._last.code() in _HOPELESS:
                     break
@@ -259,11 +263,11 @@ class _Admin:
         try:
             return {key: future.result() for key, future in futures.items()}
         except KafkaException as error:
-            raise self._failure(what, error) from error
+            raise self._failure(what, error.args[0]) from error
 
-    def _failure(self, what: str, error: KafkaException) -> KafkaUnavailableError:
+    def _failure(self, what: str, error: KafkaError) -> KafkaUnavailableError:
         # A timeout explains nothing; the connection's last complaint does.
-        reason = (self._last or error.args[0]).str()
+        reason = (self._last or error).str()
         return KafkaUnavailableError(f"{what} at {self._servers}: {reason}")
 
     def _notice(self, error: KafkaError) -> None:

@@ -205,17 +205,39 @@ def test_a_partition_waits_while_the_registry_cannot_tell_who_wrote_a_record(
     assert not is_ready(ours.metrics_port)
     assert get(ours.metrics_port, "/healthz")[0] == 200
 
-    # Whoever owns the partition next waits as well.
-    workers.start("b", TRAILSTREAMS_METRICS_PORT="0")
-    wait_until(lambda: "open at" in workers.log("b"), 60, "the second worker")
-
     network.be(FAIR)
     traffic.progress(NOON_MS + HOUR_MS)
     wait_for_end(ours)
     wait_ready(ours.metrics_port)
-    assert [workers.stop(name) for name in ("a", "b")] == [0, 0]
+    assert workers.stop("a") == 0
     assert difference(final_counts(ours), traffic.truth + newer.truth) == {}
     assert not list(read_all(ours, TopicNames.of(ours).dead_letters))
+
+
+def test_whoever_owns_a_waiting_partition_next_waits_as_well(
+    ours: Settings, workers: Workers, network: Proxy, client: SchemaRegistryClient
+) -> None:
+    newer = Traffic(ours, value=_newer_value(ours, client))
+    workers.start("a")
+    workers.start("b", TRAILSTREAMS_METRICS_PORT="0")
+    for name in ("a", "b"):
+        wait_until(lambda name=name: "open at" in workers.log(name), 60, f"worker {name}")
+    network.be(CUT)
+    newer.events([ACTIVITY], 500)
+    waiting = {"a", "b"}
+
+    def is_waiting() -> bool:
+        return any("waits at" in workers.log(name) for name in waiting)
+
+    wait_until(is_waiting, 60, "the owner's line")
+    owner = next(name for name in ("a", "b") if "waits at" in workers.log(name))
+    assert workers.stop(owner) == 0
+    waiting.remove(owner)
+    wait_until(is_waiting, 60, "the next owner's line")
+    network.be(FAIR)
+    newer.progress(NOON_MS + HOUR_MS)
+    wait_for_end(ours)
+    assert difference(final_counts(ours), newer.truth) == {}
 
 
 def _newer_value(settings: Settings, client: SchemaRegistryClient) -> bytes:

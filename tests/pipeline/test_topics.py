@@ -1,9 +1,13 @@
 """The catalogue on a real broker: made, corrected, checked."""
 
+import asyncio
+import gc
 import logging
 import socket
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ from confluent_kafka.admin import (
 )
 
 from streams.broker import Broker
+from streams.engine.aside import aside
 from streams.errors import KafkaUnavailableError
 from streams.settings import Settings, load_settings
 from streams.topics import (
@@ -31,7 +36,6 @@ from streams.topics import (
     describe,
     kafka_client_config,
     topic_id,
-    topic_id_asker,
     topic_ids,
     topic_name,
 )
@@ -153,28 +157,45 @@ def test_a_topic_made_again_has_another_id(settings: Settings) -> None:
     names = TopicNames.of(settings)
     ids = topic_ids(settings, [names.records, names.changelog])
     assert len({*ids.values()}) == 2
-    ask = topic_id_asker(settings)
-    assert topic_id(settings, names.records) == ask(names.records) == ids[names.records]
+    assert topic_id(settings, names.records) == ids[names.records]
     delete(settings, names.records)
     apply(settings)
-    assert topic_id(settings, names.records) == ask(names.records) not in ids.values()
+    assert topic_id(settings, names.records) not in ids.values()
 
 
-def test_who_asks_again_and_again_makes_one_client(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_client_is_freed_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
-    """Each takes 350 kB: one a look made a worker grow by 4 MB a minute."""
-    apply(settings)
-    made: list[AdminClient] = []
+    """Each takes 350 kB: those of a worker's looks at its topics waited for the garbage collector.
 
-    def make(config: dict[str, Any]) -> AdminClient:
-        made.append(AdminClient(config))
-        return made[-1]
+    One for all looks is no way out: after a silent broker it was seen to fail for two minutes.
+    """
+    if is_there:
+        apply(settings)
+    else:
+        settings = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+        monkeypatch.setattr("streams.topics.admin._ATTEMPTS", 1)
+        monkeypatch.setattr("streams.topics.admin._ATTEMPT_SECONDS", 0.2)
+    made: list[weakref.ref[AdminClient]] = []
 
-    monkeypatch.setattr("streams.topics.admin.AdminClient", make)
-    ask = topic_id_asker(settings)
-    assert len({ask(TopicNames.of(settings).records) for _ in range(3)}) == 1
-    assert len(made) == 1
+    class Seen(AdminClient):
+        def __init__(self, config: dict[str, Any]) -> None:
+            super().__init__(config)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr("streams.topics.admin.AdminClient", Seen)
+
+    async def look() -> None:
+        with nullcontext() if is_there else suppress(KafkaUnavailableError):
+            await aside(lambda: topic_id(settings, TopicNames.of(settings).records))
+
+    gc.disable()
+    try:
+        asyncio.run(look())
+        assert [reference() for reference in made] == [None]
+    finally:
+        gc.enable()
 
 
 def test_the_id_of_a_missing_topic_is_one_line(settings: Settings) -> None:
