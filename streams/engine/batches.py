@@ -62,9 +62,14 @@ class FetchedBatches:
         return DefaultRecordBatch(memoryview(self.raw)[begin : self.at])
 
     def look_ahead(self, most: int) -> tuple[int, Room]:
-        """Return how many batches, one at least, hold at most `most` records; and room for them."""
+        """Return how many batches, one at least, hold at most `most` records; and room for them.
+
+        Raise CorruptRecordException where what follows is too short for a batch.
+        """
         view, at, count, batches, size = memoryview(self.raw), self.at, 0, 0, 0
         while (end := self._end(at)) <= len(view):
+            if end - at < HEADER_BYTES:
+                raise CorruptRecordException(f"a record batch of {end - at} bytes")
             count += _COUNT.unpack_from(view, at)[0]
             if batches and count > most:
                 break

@@ -145,6 +145,15 @@ def test_the_strings_of_a_chunk_lie_in_one_buffer() -> None:
         assert isinstance(records.keys.buffer, memoryview)
 
 
+@pytest.mark.parametrize("length", [-(1 << 31), -100, -12, 0, 48])
+def test_a_batch_shorter_than_its_header_is_told(reader: str, length: int) -> None:
+    del reader
+    raw = bytearray(batch([(b"a", b"1")]) * 2)
+    raw[8:12] = length.to_bytes(4, "big", signed=True)
+    with pytest.raises(CorruptRecordException, match="a record batch of"):
+        fetched(bytes(raw)).take(10)
+
+
 def test_a_fetch_begins_within_a_batch_and_ends_within_another(reader: str) -> None:
     del reader
     raw = batch([(b"a", b"1"), (b"b", b"2"), (b"c", b"3")], base=10)
