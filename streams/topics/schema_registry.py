@@ -6,14 +6,16 @@ register.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from streams.codecs import Codecs, ConfluentWire, load_schemas
 from streams.errors import ConfigurationError, RegistryUnavailableError
 from streams.settings import Settings
 from streams.topics.catalogue import catalogue
+
+T = TypeVar("T")
 
 _REQUEST_SECONDS = 5
 _APPLY = "`trailstreams topics apply` registers schemas"
@@ -108,22 +110,24 @@ class _Registry:
 
     def schema(self, number: int) -> Mapping[str, Any] | None:
         """Return the JSON of the schema with this id; None where there is none of Avro."""
-        with self._asking(f"show schema {number}"):
-            try:
-                found = self._client.get_schema(number)
-            except self._refusal as error:
-                if error.http_status_code == _NOT_FOUND:
-                    return None
-                raise
-        if found.schema_type != "AVRO":
+        found = self._found(f"show schema {number}", lambda: self._client.get_schema(number))
+        if found is None or found.schema_type != "AVRO":
             return None
         definition = json.loads(found.schema_str or "null")
         return definition if isinstance(definition, dict) else None
 
     def _id(self, subject: str, name: str) -> int | None:
-        with self._asking(f"look up {subject}"):
+        schema = self._schemas[name]
+        found = self._found(
+            f"look up {subject}", lambda: self._client.lookup_schema(subject, schema)
+        )
+        return None if found is None else found.schema_id
+
+    def _found(self, what: str, ask: Callable[[], T]) -> T | None:
+        """Return the answer; None where the registry has no such thing."""
+        with self._asking(what):
             try:
-                return self._client.lookup_schema(subject, self._schemas[name]).schema_id
+                return ask()
             except self._refusal as error:
                 if error.http_status_code == _NOT_FOUND:
                     return None

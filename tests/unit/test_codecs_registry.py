@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from helpers.traffic import template
 
-from streams.cloudtrail.record import Activity, Origin, TrailRecord
 from streams.codecs import CodecError, Codecs, ConfluentWire, load_schemas
 from streams.counting.counts import ActivityCount
 from streams.errors import RegistryUnavailableError
@@ -119,22 +119,7 @@ def test_what_is_no_schema_of_ours_is_asked_for_once_and_stays_unknown(
 
 def test_a_learned_writer_s_records_are_read_as_columns(registered: Registered) -> None:
     codecs = Codecs(registered=registered)
-    value = WRITER.trail_record(
-        TrailRecord(
-            activity=Activity("1", "r", "s", "n", "Data", "direct", "1", "p", ""),
-            dedup_id=bytes(range(16)),
-            event_time_ms=1_700_000_000_123,
-            origin=Origin("a", 0),
-            initiator_rule="",
-            session_name="",
-            access_key_id="",
-            event_id="",
-            event_type="",
-            source_ip_address="",
-            user_agent="",
-            raw=b"{}",
-        )
-    )
+    value = WRITER.trail_record(template()._replace(event_time_ms=1_700_000_000_123))
     assert codecs.columns([value]).bad == (0,)
     codecs.ask(codecs.unknown([value]))
     columns = codecs.columns([value])
