@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Iterator, Mapping
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 from aiokafka.errors import (
@@ -155,9 +156,10 @@ class Runtime:
     async def _open_until_done(self, partition: int) -> None:
         """Open one partition, with back-off, until it succeeds or nothing more can be done."""
         started = time.monotonic()
-        for attempt in range(1_000_000):
+        for pause_seconds in _pauses():
             try:
-                return await self._open(partition)
+                await self._open(partition)
+                break
             except REFUSED as error:
                 self.fail(KafkaUnavailableError(f"Kafka refuses this worker: {error!r}"))
                 raise
@@ -174,8 +176,7 @@ class Runtime:
             except TrailstreamsError as error:
                 self.fail(error)
                 raise
-            await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
-        return None
+            await asyncio.sleep(pause_seconds)
 
     async def _open(self, partition: int) -> None:
         started = time.monotonic()
@@ -282,7 +283,7 @@ class Runtime:
 
         What comes of it meanwhile is let go: so its log's end, and with it the lag, is known.
         """
-        for attempt in range(1_000_000):
+        for pause_seconds in _pauses():
             if self._owned.get(owned.partition) is not owned:
                 return
             try:
@@ -292,7 +293,7 @@ class Runtime:
                 logger.warning(
                     "partition %d waits at %d: %s", owned.partition, owned.position, error
                 )
-            await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+            await asyncio.sleep(pause_seconds)
         owned.waiting = False
         await self.source.seek_source(owned.partition, owned.position)
 
@@ -354,8 +355,8 @@ class Runtime:
     async def _regain(self, owned: OwnedPartition) -> None:
         await asyncio.shield(owned.close(park=False))
         partition = owned.partition
-        for attempt in range(1_000_000):
-            await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+        for pause_seconds in _pauses():
+            await asyncio.sleep(pause_seconds)
             # Only a member the group still knows may fence: a zombie would fence the true owner.
             if await self._is_member(partition, owned.committed_position):
                 await self._open_until_done(partition)
@@ -398,6 +399,11 @@ class Runtime:
         """Say whether the worker has joined and all its partitions move: none is lost or waits."""
         self.ready = self._has_joined and not (self._lost or self._waiting)
         self._observer.ready(self.ready)
+
+
+def _pauses() -> Iterator[float]:
+    """Yield how long to wait before each next try, for ever."""
+    return chain(BACKOFF_SECONDS, repeat(BACKOFF_SECONDS[-1]))
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -34,8 +34,7 @@ HANDOVER_SECONDS = 10
 @pytest.fixture
 def ours(settings: Settings) -> Settings:
     """Return settings of a deployment whose topics are there."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    ours = load_settings({}, **given | {"kafka_session_timeout_seconds": 6})
+    ours = settings.model_copy(update={"kafka_session_timeout_seconds": 6})
     apply(ours)
     return ours
 

@@ -30,12 +30,7 @@ EVENTS = 2_000
 @pytest.fixture
 def ours(settings: Settings) -> Settings:
     """Return settings of a deployment whose topics are there and whose workers flush often."""
-    ours = load_settings(
-        {},
-        **{name: getattr(settings, name) for name in settings.model_fields_set},
-        flush_seconds=0.2,
-        kafka_session_timeout_seconds=6,
-    )
+    ours = settings.model_copy(update={"flush_seconds": 0.2, "kafka_session_timeout_seconds": 6})
     apply(ours)
     return ours
 

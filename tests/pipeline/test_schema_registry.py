@@ -23,7 +23,7 @@ from sources import MINUTE_MS, NOON_MS
 
 from streams.broker.probe import free_port
 from streams.codecs import header_length, load_schemas, partition_of
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
 from streams.topics import TopicNames, apply, catalogue, register_schemas, writing_codecs
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/cloudtrail"
@@ -46,15 +46,12 @@ def network(registry: SchemaRegistry) -> Iterator[Proxy]:
 @pytest.fixture
 def bare(settings: Settings, network: Proxy) -> Settings:
     """Return settings of a deployment that has nothing yet."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return load_settings(
-        {},
-        **given
-        | {
+    return settings.model_copy(
+        update={
             "schema_registry_url": url_at(network.port),
             "metrics_port": free_port(),
             "flush_seconds": 0.2,
-        },
+        }
     )
 
 
@@ -167,8 +164,7 @@ def _words(row: Mapping[str, object]) -> tuple[object, ...]:
 
 def test_both_framings_of_an_activity_are_one_count(ours: Settings, workers: Workers) -> None:
     """Its key's body is its identity, whatever header is in front."""
-    given = {name: getattr(ours, name) for name in ours.model_fields_set}
-    plain = Traffic(load_settings({}, **given | {"schema_registry_url": ""}))
+    plain = Traffic(ours.model_copy(update={"schema_registry_url": ""}))
     framed = Traffic(ours, seed=2)
     for traffic in (plain, framed):
         traffic.events(activities(ours, 5), 500)
