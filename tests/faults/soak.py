@@ -3,7 +3,8 @@
 Run `make soak` (30 minutes), or with ARGS="--minutes 5 --outage-seconds 60" and the like.
 Event time runs far ahead of the clock, so that windows are closed, purged and forgotten all the
 time, and series pass the 28 days after which they are dropped. Half of all principals are new in
-each window.
+each window. In the first half the worker is frozen for some seconds and has to catch up: the
+allocators keep what that took, and one that was never behind would creep up to it for hours.
 
 It prints a line a minute and a verdict, and exits with 1 when one of these is broken:
 
@@ -15,6 +16,8 @@ It prints a line a minute and a verdict, and exits with 1 when one of these is b
 """
 
 import argparse
+import os
+import signal
 import sys
 import tempfile
 import threading
@@ -45,6 +48,7 @@ WINDOW_SECONDS = 3600
 APIS = 20
 PRINCIPALS = 100
 EVENTS_A_WINDOW = 4_000
+FALL_BEHIND_SECONDS = 10
 MOST_LAG = 100_000
 """Records the worker may be behind before publishing waits: what is published is soon deleted."""
 RISE_AN_HOUR = 0.10
@@ -127,11 +131,15 @@ class Source(threading.Thread):
 def watch(
     source: Source, broker: Broker, pid: int, port: int, run: argparse.Namespace
 ) -> list[Sample]:
-    """Sample once a second for the length of the run; freeze the broker in its middle."""
+    """Sample once a second; freeze the worker in the first half, the broker in the second."""
     samples: list[Sample] = []
     started = time.monotonic()
-    outage_at, minute, frozen = run.minutes * 60 * 0.55, 0, False
+    behind_at, outage_at = (run.minutes * 60 * part for part in (0.25, 0.55))
+    minute, was_behind, frozen = 0, False, False
     while (seconds := time.monotonic() - started) < run.minutes * 60:
+        if seconds >= behind_at and not was_behind:
+            fall_behind(pid)
+            was_behind = True
         outage = outage_at <= seconds < outage_at + run.outage_seconds
         if outage != frozen:
             (broker.pause if outage else broker.resume)()
@@ -143,8 +151,15 @@ def watch(
         if seconds >= minute * 60:
             minute += 1
             tell(samples, source.windows, seen)
-        time.sleep(max(0.0, started + len(samples) - time.monotonic()))
+        time.sleep(1 - (time.monotonic() - started) % 1)
     return samples
+
+
+def fall_behind(pid: int) -> None:
+    """Freeze the worker while the source goes on."""
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(FALL_BEHIND_SECONDS)
+    os.kill(pid, signal.SIGCONT)
 
 
 def tell(
