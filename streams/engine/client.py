@@ -1,12 +1,35 @@
-"""Settings as aiokafka and Faust want them."""
+"""Settings as aiokafka and Faust want them, and aiokafka's client where it falls short."""
 
 import ssl
 from typing import Any
 
 import faust
+from aiokafka import AIOKafkaClient
+from aiokafka.consumer import consumer
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.producer import producer
 from faust.types.auth import CredentialsT
 
 from streams.settings import Settings
+
+
+class Client(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
+    """A client that takes a cluster without a live broker for one that cannot be reached."""
+
+    async def bootstrap(self) -> None:
+        """Get to know the cluster; raise KafkaConnectionError where that is not possible yet.
+
+        A broker that comes back from a pause is fenced for a moment, and answers without naming
+        itself. aiokafka goes on from there to an assertion that some broker is known.
+        """
+        await super().bootstrap()
+        if not self.cluster.brokers():
+            await self.close()
+            raise KafkaConnectionError(f"no broker is alive at {self.hosts}")
+
+
+# aiokafka looks the name up where it makes a consumer or a producer.
+consumer.AIOKafkaClient = producer.AIOKafkaClient = Client
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
@@ -52,6 +53,9 @@ FROZEN: list[tuple[Callable[..., Any], str]] = [
     (App._on_partitions_assigned, "de932b7927db85b3"),
     (App._stop_consumer, "55854a5de12c3f52"),
     (BootStrategy.kafka_producer, "54a789df64f66255"),
+    (AIOKafkaClient.bootstrap, "198943b004e55849"),
+    (AIOKafkaClient.close, "02119d4d618ae493"),
+    (AIOKafkaClient._metadata_update, "06dc51ed3e0d38b8"),
     (create_conn, "673276cbddb4dc7c"),
     (AIOKafkaConnection.connect, "b0f9ba7f0cf6b432"),
     (AIOKafkaConnection._create_reader_task, "9577a6e84c72c36b"),
