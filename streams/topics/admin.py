@@ -164,10 +164,11 @@ class _Admin:
     def describe(self, topics: Sequence[Topic]) -> tuple[TopicState, ...]:
         there = self._partitions()
         configs = self._configs([topic.name for topic in topics if topic.name in there])
+        # One broker may list a topic that another does not know yet: it is not there.
         return tuple(
             TopicState(
                 topic=topic,
-                partitions=there.get(topic.name, 0),
+                partitions=there[topic.name] if topic.name in configs else 0,
                 config=configs.get(topic.name, {}),
             )
             for topic in topics
@@ -253,17 +254,28 @@ class _Admin:
             return {}
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         futures = self._client.describe_configs(resources, request_timeout=_REQUEST_SECONDS)
-        described = self._results("reading the topics' configuration", futures)
+        described = self._results(
+            "reading the topics' configuration",
+            futures,
+            left_out=KafkaError.UNKNOWN_TOPIC_OR_PART,
+        )
         return {
             resource.name: {name: str(entry.value) for name, entry in entries.items()}
             for resource, entries in described.items()
         }
 
-    def _results(self, what: str, futures: Mapping[Any, Future[Any]]) -> dict[Any, Any]:
-        try:
-            return {key: future.result() for key, future in futures.items()}
-        except KafkaException as error:
-            raise self._failure(what, error.args[0]) from error
+    def _results(
+        self, what: str, futures: Mapping[Any, Future[Any]], *, left_out: int | None = None
+    ) -> dict[Any, Any]:
+        """Return what was answered, without the answers that are an error of this code."""
+        results = {}
+        for key, future in futures.items():
+            try:
+                results[key] = future.result()
+            except KafkaException as error:
+                if error.args[0].code() != left_out:
+                    raise self._failure(what, error.args[0]) from error
+        return results
 
     def _failure(self, what: str, error: KafkaError) -> KafkaUnavailableError:
         # A timeout explains nothing; the connection's last complaint does.

@@ -280,3 +280,15 @@ def test_a_ca_file_that_is_missing_is_one_line() -> None:
         describe(settings)
     assert isinstance(raised.value.__cause__, KafkaException)
     assert "\n" not in str(raised.value)
+
+
+def test_a_topic_that_only_some_brokers_know_is_not_there_yet(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a moment after a topic is made, a broker lists it that another does not know."""
+    topics = catalogue(settings)
+    listed = {topic.name: topic.partitions for topic in topics}
+    monkeypatch.setattr("streams.topics.admin._Admin._partitions", lambda _: listed)
+    assert all(state.problems and not state.partitions for state in describe(settings))
+    with pytest.raises(KafkaUnavailableError, match="is missing"):
+        check(settings)
